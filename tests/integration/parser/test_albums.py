@@ -45,8 +45,8 @@ def test_a_lead_s_album_is_one_message_to_the_llm(world, conversation):
     assert (conversation.epoch, LlmJob.objects.count()) == (1, 1)
     assert turns(conversation) == [("user", "Which of these?")]
     # Each keeps its number: an edit or a deletion names nothing else.
-    heard = Message.objects.filter(author="lead").order_by("telegram_message_id")
-    assert [message.telegram_message_id for message in heard] == [item.message_id for item in items]
+    received = Message.objects.filter(author="lead").order_by("telegram_message_id")
+    assert [message.telegram_message_id for message in received] == [item.message_id for item in items]
     world.incoming(conversation, "", grouped_id=ALBUM + 1)
     world.incoming(conversation, "", grouped_id=ALBUM + 1)
     assert conversation.epoch == 2

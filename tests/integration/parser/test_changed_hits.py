@@ -80,7 +80,7 @@ def pages(conversation: Conversation) -> list[str]:
     ]
 
 
-def test_a_deleted_message_leaves_the_prompt_and_the_pages_say_so(world: World, hit: Hit) -> None:
+def test_a_deleted_message_leaves_the_prompt_and_the_pages_show_it(world: World, hit: Hit) -> None:
     conversation = conversation_of(world, hit)
     assert FIRST in rules(conversation) and not any("in the chat at" in page for page in pages(conversation))
     User.objects.all().delete()

@@ -112,7 +112,7 @@ def test_what_is_no_target_leaves_nothing(world, message, change):
 def test_the_teams_own_accounts_are_nobodys_leads(world, message):
     hear(world, replace(message, from_user_id=world.managers[0].telegram_user_id))
     assert not Hit.objects.exists()
-    # A name that was theirs and is somebody else's now says nothing.
+    # A username that now belongs to another person does not match.
     Bot.objects.filter(id=world.managers[0].id).update(username="tea_lover")
     hear(world, message)
     assert Hit.objects.get().telegram_user_id == message.from_user_id

@@ -109,7 +109,7 @@ def test_a_draft_is_cast_on_each_page(panel: Client):
     assert "This slot belongs to another script. Choose a slot of Talk." in refused
 
 
-def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(panel: Client):
+def test_castings_offer_only_accounts_that_can_play_and_explain_why_others_cannot(panel: Client):
     make_assignment()
     casting = Casting.objects.order_by("pk")[0]
     for key, facts in (
@@ -123,7 +123,7 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
     make_bot("oskar")
     make_bot("lost", telegram_user_id=7)
     assert offered(panel, Casting, "bot", casting) == offered(panel, Casting, "bot") == {"talk-host", "talk-guest"}
-    for key, told in (
+    for key, expected in (
         ("max", "max does not have the role actor: choose an account of the role actor."),
         ("off", "off is disabled: enable it on its page, or choose another account."),
         ("out", "out needs login: log it in on its page, or choose another account."),
@@ -132,7 +132,7 @@ def test_castings_offer_only_accounts_that_can_play_and_say_why_others_cannot(pa
         ("lost", "lost was logged out: log it in on its page, or choose another account."),
     ):
         values = {"slot": casting.slot_id, "bot": Bot.objects.get(key=key).pk}
-        assert told in text(panel.post(url(casting), values))
+        assert expected in text(panel.post(url(casting), values))
     assert Casting.objects.get(pk=casting.pk).bot == casting.bot
     filters = {"app_label": "scripts", "model_name": "casting", "field_name": "bot"}
     assert "max" in panel.get(reverse("admin:autocomplete"), filters).content.decode(), "a list may have older rows"
@@ -157,9 +157,9 @@ def test_a_cast_account_that_cannot_play_any_more_stays_with_the_reason(panel: C
     assignment = make_assignment()
     casting = Casting.objects.order_by("pk")[0]
     Bot.objects.filter(pk=casting.bot_id).update(state="banned")
-    told = f"{casting.bot} is banned: choose another account."
+    expected = f"{casting.bot} is banned: choose another account."
     for page in (url(casting), url(assignment), reverse("admin:scripts_casting_changelist")):
-        assert told in text(panel.get(page)), page
+        assert expected in text(panel.get(page)), page
     slot = Slot.objects.create(script=assignment.script, name="third")
     assert panel.post(url(casting), {"slot": slot.pk, "bot": casting.bot_id}).status_code == 302
     assert Casting.objects.get(pk=casting.pk).slot == slot
@@ -172,19 +172,19 @@ def test_targets_offer_only_chats_in_which_scripts_may_play(panel: Client):
     ended = make_chat("ended")
     ended.permissions.update(revoked_at=assignment.campaign.created_at, revoked_reason="no more")
     assert offered(panel, Target, "chat", target) == {"Talk-0"}
-    for chat, told in (
+    for chat, expected in (
         (bare, "Bare: no permission for scripts is in force: none is on record."),
         (ended, "Ended: no permission for scripts is in force: it was revoked at"),
         (silent, "Silent has no label that informs its members about scripts"),
     ):
-        assert told in text(panel.post(url(target), {"chat": chat.pk}))
-        assert told in text(panel.post(add_url(target), {"assignment": assignment.pk, "chat": chat.pk}))
+        assert expected in text(panel.post(url(target), {"chat": chat.pk}))
+        assert expected in text(panel.post(add_url(target), {"assignment": assignment.pk, "chat": chat.pk}))
     assert [target.chat for target in Target.objects.all()] == [target.chat]
     Chat.objects.filter(pk=target.chat_id).update(label="")
     assert "Talk-0 has no label" in text(panel.get(url(assignment)))
 
 
-def test_a_line_answers_only_one_that_is_said_before_it(panel: Client):
+def test_a_line_replies_only_to_a_line_before_it(panel: Client):
     script = make_assignment().script
     first, second, third = script.lines.order_by("position")
     assert offered(panel, Line, "reply_to", second) == {str(first)}

@@ -96,7 +96,7 @@ def test_a_stop_in_the_middle_of_settling_and_sweeping_ends_everything(attempt):
     assignment = playing(chats=4)
     services.assignment_arm(assignment_id=str(assignment.pk))
 
-    def said(delivery: Delivery) -> Callable[[], None]:
+    def mark_sent(delivery: Delivery) -> Callable[[], None]:
         def call() -> None:
             with transaction.atomic():
                 if Delivery.objects.filter(pk=delivery.pk, state="queued").update(state="sending"):
@@ -105,7 +105,7 @@ def test_a_stop_in_the_middle_of_settling_and_sweeping_ends_everything(attempt):
 
         return call
 
-    calls = [said(delivery) for delivery in queued(assignment)]
+    calls = [mark_sent(delivery) for delivery in queued(assignment)]
     assert not together(
         *calls,
         lambda: services.assignment_stop(assignment_id=assignment.pk),
@@ -119,7 +119,7 @@ def test_a_stop_in_the_middle_of_settling_and_sweeping_ends_everything(attempt):
     assert not Delivery.objects.filter(state="queued").exists()
 
 
-def test_pausing_waits_for_the_claim_that_holds_the_fence_and_then_nothing_passes():
+def test_pausing_waits_for_the_claim_that_has_the_lock_and_then_nothing_passes():
     assignment = playing(chats=1)
     origin, delivery = origin_named("scripts.step"), queued(assignment)[0]
     assert origin is not None

@@ -1,4 +1,4 @@
-"""A play in the database: activated, prepared, said line by line, ended; and everything that can happen twice."""
+"""A play in the database: activated, prepared, sent line by line, ended; and everything that can happen twice."""
 
 import json
 from datetime import timedelta
@@ -117,7 +117,7 @@ def test_the_same_seed_draws_the_same_texts_and_chats_differ():
     assert [delivery.text for delivery in queued(assignment)] == texts
 
 
-def test_a_play_is_said_to_its_end_and_reported_once():
+def test_a_play_is_sent_to_its_end_and_reported_once():
     assignment = prepared()
     play_on(assignment)
     assignment.refresh_from_db()
@@ -159,7 +159,7 @@ def test_a_refused_line_takes_those_that_answer_it_with_it_and_the_play_goes_on(
     assert outbox("scripts.finished")[0]["problems"] == [str(two.pk), str(three.pk)]
 
 
-def test_a_play_of_which_nothing_was_said_has_failed():
+def test_a_play_of_which_nothing_was_sent_has_failed():
     assignment = prepared(chats=1)
     play_on(assignment, refused=(1, 2, 3))
     assignment.refresh_from_db()
@@ -177,7 +177,7 @@ def test_settling_twice_changes_nothing():
     assert list(Step.objects.values()) == before and Delivery.objects.count() == 2
 
 
-def test_an_unknown_message_that_was_found_later_counts_as_said():
+def test_an_unknown_message_that_was_found_later_counts_as_sent():
     assignment = prepared(chats=1)
     first = queued(assignment)[0]
     settle(first, Delivery.State.UNKNOWN)

@@ -67,7 +67,7 @@ def test_a_draft_has_no_plays(client):
     assert (body["state"], body["planned"], body["runs"]) == ("draft", 0, [])
 
 
-def test_it_tells_what_was_said_and_what_the_rest_waits_for(client):
+def test_it_reports_what_was_sent_and_what_the_rest_waits_for(client):
     assignment = playing()
     settle(queued(assignment)[0])
     waiting = queued(assignment)[1]
@@ -91,7 +91,7 @@ def test_plays_of_a_paused_script_are_shown_as_paused(client):
     assert (play["state"], play["reason"]) == ("paused", "lunch")
 
 
-def test_lines_that_were_not_said_carry_their_reason(client):
+def test_lines_that_were_not_sent_have_their_reason(client):
     assignment = playing(chats=1)
     play_on(assignment, refused=(3,))
     body = client.get(url(assignment.pk)).json()
@@ -123,5 +123,5 @@ def test_it_answers_for_one_play_or_chat_or_for_what_changed(client):
 
 
 @pytest.mark.parametrize("parameters", [{"limit": 0}, {"limit": 201}, {"run": "x"}, {"since": "yesterday"}])
-def test_what_says_nothing_is_refused(client, parameters):
+def test_an_invalid_parameter_is_refused(client, parameters):
     assert client.get(url(make_assignment().pk), parameters).status_code == 400

@@ -170,7 +170,7 @@ def test_an_old_address_of_the_panel_leads_to_the_new_one(
 
 
 @pytest.mark.parametrize(("old", "new"), NAMES)
-def test_an_old_address_asks_for_the_login_first(client: Client, old: str, new: str) -> None:
+def test_an_old_address_requires_the_login_first(client: Client, old: str, new: str) -> None:
     address = f"/admin/{old}/?state__exact=failed"
     assert client.get(address)["Location"].startswith(reverse("admin:login"))
 

@@ -78,7 +78,7 @@ def test_an_actor_leaves_after_its_last_line_and_all_leave_after_the_play():
     assert wanted() == set()
 
 
-def test_a_paused_play_wants_only_whoever_is_speaking():
+def test_a_paused_play_wants_only_the_actor_whose_message_is_being_sent():
     assignment = playing(chats=1)
     services.assignment_pause(assignment_id=assignment.pk)
     assert wanted() == set()

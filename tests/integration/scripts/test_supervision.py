@@ -48,7 +48,7 @@ def test_overdue_lines_are_one_event_a_script_and_are_not_reported_again():
     assert Play.objects.exclude(incident="").count() == 5
 
 
-def test_a_play_that_waits_for_a_login_has_not_crashed_and_its_incident_says_what_to_do():
+def test_a_play_that_waits_for_a_login_has_not_crashed_and_its_incident_advises_what_to_do():
     playing(chats=1)
     BotSession.objects.all().delete()
     sweep(LATER)
@@ -81,7 +81,7 @@ def test_what_waits_for_a_reason_is_not_overdue(hold):
     assert not crashes()
 
 
-def test_the_reason_of_a_wait_without_end_is_told():
+def test_the_reason_of_a_wait_without_end_is_reported():
     playing(chats=1)
     far = timezone.now() + timedelta(hours=1)
     Bot.objects.update(state=Bot.State.ONLINE, lease_expires_at=far)
@@ -107,7 +107,7 @@ def test_a_play_whose_next_speaker_is_banned_fails_with_the_reason():
     assert OutboxEvent.objects.filter(routing_key="scripts.finished").count() == 1
 
 
-def test_a_step_whose_delivery_settled_without_telling_it_is_taken_up_again():
+def test_a_step_whose_delivery_settled_without_settling_the_step_is_continued():
     assignment = playing(chats=1)
     Delivery.objects.update(state="sent", telegram_message_id=7, sent_at=timezone.now())
     sweep()

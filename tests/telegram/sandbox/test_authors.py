@@ -54,8 +54,8 @@ async def test_via_bots_and_forwards_stand_on_the_message(town: Town) -> None:
     inbox = Inbox(anna)
     post = partial(sending.send, town.world)
     post(user_id=town.boris.id, peer=town.square.id, text="by way of a bot", marks=Marks(via_bot=helper.id))
-    said = await newest(anna, square)
-    assert (said.via_bot_id, said.from_id, said.described[helper.id].bot) == (
+    sent = await newest(anna, square)
+    assert (sent.via_bot_id, sent.from_id, sent.described[helper.id].bot) == (
         helper.id,
         types.PeerUser(town.boris.id),
         True,
@@ -80,11 +80,11 @@ async def test_an_album_is_a_message_for_each_picture(town: Town) -> None:
         albums.append([(message.id, message.message) for message in event.messages])
 
     anna.add_event_handler(collect, events.Album())
-    said = send_album(town.world, user_id=town.boris.id, peer=town.anna.id, texts=["Our teas", "", ""])
+    sent = send_album(town.world, user_id=town.boris.id, peer=town.anna.id, texts=["Our teas", "", ""])
     await until(lambda: albums, "the album")
-    assert albums == [[(entry.id_for(town.anna.id), entry.text) for entry in said]]
-    [message] = await anna.get_messages("boris", ids=[said[1].id_for(town.anna.id)])
-    assert message.grouped_id == said[0].marks.album and isinstance(message.media, types.MessageMediaPhoto)
+    assert albums == [[(entry.id_for(town.anna.id), entry.text) for entry in sent]]
+    [message] = await anna.get_messages("boris", ids=[sent[1].id_for(town.anna.id)])
+    assert message.grouped_id == sent[0].marks.album and isinstance(message.media, types.MessageMediaPhoto)
     with pytest.raises(WorldError):
         sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="")
 
@@ -99,8 +99,8 @@ async def test_who_writes_as_a_channel_is_seen_as_the_channel(town: Town) -> Non
     number = await send(anna, square, "From the channel", random_id=7)
     assert await send(anna, square, "From the channel", random_id=7) == number
     mine, theirs = await newest(anna, square), await newest(boris, seen_by_boris)
-    for said, out in ((mine, True), (theirs, False)):
-        assert (said.id, said.out, said.from_id) == (number, out, types.PeerChannel(news.bare_id))
+    for sent, out in ((mine, True), (theirs, False)):
+        assert (sent.id, sent.out, sent.from_id) == (number, out, types.PeerChannel(news.bare_id))
     assert theirs.described[news.id].broadcast and town.anna.id not in theirs.described
     await inbox.wait_for(1)
     assert inbox.events[0].sender_id == news.id
@@ -128,8 +128,8 @@ async def test_an_anonymous_admin_is_seen_as_the_group(town: Town) -> None:
     assert [utils.get_peer_id(sender.peer) for sender in possible.peers] == [town.anna.id, town.square.id]
     write_as(town.world, user_id=town.anna.id, chat_id=town.square.id, peer=town.square.id)
     await send(anna, square, "The rules", random_id=1)
-    said = await newest(boris, seen_by_boris)
-    assert (said.from_id, said.out, said.post_author) == (types.PeerChannel(town.square.bare_id), False, None)
+    sent = await newest(boris, seen_by_boris)
+    assert (sent.from_id, sent.out, sent.post_author) == (types.PeerChannel(town.square.bare_id), False, None)
     marks = Marks(send_as=town.square.id, post_author="Anna")
     sending.send(town.world, user_id=town.anna.id, peer=town.square.id, text="Signed", marks=marks)
     assert (await newest(boris, seen_by_boris)).post_author == "Anna"
@@ -150,7 +150,7 @@ async def test_in_a_channel_only_its_owner_writes_in_its_own_name(town: Town) ->
 
 
 @pytest.mark.parametrize("kind", ["private", "group"])
-async def test_a_plain_text_of_somebody_who_wrote_before_comes_without_its_author(town: Town, kind: str) -> None:
+async def test_a_plain_text_of_a_known_person_comes_without_its_author(town: Town, kind: str) -> None:
     anna = await town.login(town.anna)
     raw: list[object] = []
 

@@ -66,14 +66,14 @@ async def test_a_basic_group_is_joined_by_its_invite_link(town: Town, kitchen) -
 
 async def test_joining_is_seen_as_a_service_message_and_not_in_the_ledger(town: Town, plaza) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told: list[object] = []
+    updates: list[object] = []
 
     async def collect(update: object) -> None:
-        told.append(update)
+        updates.append(update)
 
     boris.add_event_handler(collect)
     await anna(functions.channels.JoinChannelRequest(await anna.get_entity("the_plaza")))
-    update = await until(lambda: next((u for u in told if isinstance(u, types.UpdateNewChannelMessage)), None))
+    update = await until(lambda: next((u for u in updates if isinstance(u, types.UpdateNewChannelMessage)), None))
     assert isinstance(update.message, types.MessageService)
     assert isinstance(update.message.action, types.MessageActionChatAddUser)
     assert town.world.ledger == []
@@ -151,7 +151,7 @@ async def test_participants_are_listed(town: Town, plaza, kitchen) -> None:
         await boris.get_permissions("the_plaza", vera.username)
 
 
-async def test_chats_tell_their_details(town: Town, plaza) -> None:
+async def test_chats_show_their_details(town: Town, plaza) -> None:
     anna = await town.login(town.anna)
     full = await anna(functions.channels.GetFullChannelRequest("the_plaza"))
     assert full.full_chat.participants_count == 1

@@ -71,24 +71,24 @@ async def test_a_person_writes_and_a_client_hears_it(town: Town, control: Contro
 
 async def test_several_people_write_with_one_request(town: Town, control: Control) -> None:
     lines = [{"user": who, "peer": "@the_square", "text": f"It is {who}"} for who in ("@boris", town.vera.id)]
-    said = await control.post("/say", lines)
-    assert [entry["text"] for entry in said] == [line["text"] for line in lines]
-    assert await control.get("/ledger") == said
+    sent = await control.post("/say", lines)
+    assert [entry["text"] for entry in sent] == [line["text"] for line in lines]
+    assert await control.get("/ledger") == sent
 
 
-async def test_who_writes_and_in_whose_name_is_told(town: Town, control: Control) -> None:
+async def test_the_author_and_the_shown_author_are_in_the_answer(town: Town, control: Control) -> None:
     town.square.owner = town.anna.id
     await control.post("/describe", {"user": "@boris", "bot": True, "scam": True}, 204)
     await control.post("/describe", {"user": town.vera.id, "deleted": True}, 204)
     assert (town.boris.bot, town.boris.scam, town.boris.fake, town.vera.deleted) == (True, True, False, True)
-    said = {"user": "@anna", "peer": "@the_square", "text": "The rules"}
+    sent = {"user": "@anna", "peer": "@the_square", "text": "The rules"}
     facts = {"send_as": "@the_square", "via_bot": "@boris", "forwarded_from": town.vera.id, "post_author": "A."}
-    marks = (await control.post("/say", said | facts))["marks"]
+    marks = (await control.post("/say", sent | facts))["marks"]
     assert (marks["send_as"], marks["via_bot"], marks["post_author"]) == (town.square.id, town.boris.id, "A.")
     assert marks["forward"]["author"] == town.vera.id
     pictures = await control.post("/album", {"user": "@anna", "peer": "@the_square", "texts": ["Teas", ""]})
     assert len({entry["marks"]["album"] for entry in pictures}) == 1
-    await control.post("/say", said | {"user": "@boris", "send_as": "@the_square"}, 400)
+    await control.post("/say", sent | {"user": "@boris", "send_as": "@the_square"}, 400)
 
 
 async def test_the_world_shows_login_codes_and_connections(town: Town, control: Control) -> None:
@@ -173,7 +173,7 @@ async def test_a_malformed_since_is_refused(control: Control) -> None:
     assert "since" in answer["error"]
 
 
-async def test_health_tells_where_telegram_is(town: Town, control: Control) -> None:
+async def test_health_shows_the_port_of_telegram(town: Town, control: Control) -> None:
     assert await control.get("/health") == {"ok": True, "mtproto_port": town.sandbox.mtproto_port}
 
 

@@ -13,7 +13,7 @@ from tests.telegram.sandbox_support import Town, send
 
 
 def add_chats(town: Town, count: int) -> list[Chat]:
-    """Supergroups of Anna's and Boris's, in each of which he has said something, one after the other in time."""
+    """Supergroups of Anna's and Boris's, in each of which he has sent a message, one after the other in time."""
     now, chats = town.world.clock(), []
     for number in range(count):
         chat = town.world.add_chat(kind="supergroup", title=f"Hall {number}", members=[town.anna.id, town.boris.id])

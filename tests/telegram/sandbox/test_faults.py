@@ -11,7 +11,7 @@ from sandbox.world.faults import Fault, FaultKind
 from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 
-async def test_a_flood_wait_hits_as_often_as_planned_and_says_its_seconds(town: Town) -> None:
+async def test_a_flood_wait_hits_as_often_as_planned_and_contains_its_seconds(town: Town) -> None:
     anna = await town.login(town.anna)
     boris = await anna.get_input_entity("boris")
     town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", seconds=2, times=2))
@@ -40,9 +40,9 @@ async def test_a_flood_wait_can_be_for_one_user_one_chat_or_one_method(town: Tow
 
 
 @pytest.mark.parametrize("place", ["private", "supergroup"])
-async def test_a_message_whose_answer_was_lost_is_said_once_when_it_is_sent_again(town: Town, place: str) -> None:
+async def test_a_message_whose_answer_was_lost_arrives_once_when_it_is_sent_again(town: Town, place: str) -> None:
     anna, boris = await town.login(town.anna, auto_reconnect=False), await town.login(town.boris)
-    heard = Inbox(boris)
+    inbox = Inbox(boris)
     peer = await input_chat(anna, town.square) if place == "supergroup" else await anna.get_input_entity("boris")
     town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
     with pytest.raises((ConnectionError, EOFError)):
@@ -56,10 +56,10 @@ async def test_a_message_whose_answer_was_lost_is_said_once_when_it_is_sent_agai
     assert await send(again, peer, "Only once", random_id=99) == entry.id_for(town.anna.id)
     assert (len(town.world.ledger), entry.repeats) == (1, 1)
     await send(again, peer, "Next", random_id=100)
-    assert await heard.wait_for(2) == ["Only once", "Next"]
+    assert await inbox.wait_for(2) == ["Only once", "Next"]
 
 
-async def test_telethons_own_resend_after_a_lost_answer_says_it_once(town: Town) -> None:
+async def test_telethons_own_resend_after_a_lost_answer_delivers_once(town: Town) -> None:
     anna = await town.login(town.anna)
     town.sandbox.faults.plan(Fault(kind="DROP_ANSWER"))
     message = await anna.send_message("boris", "Only once")
@@ -160,23 +160,23 @@ async def test_an_account_that_telegram_keeps_elsewhere_takes_its_login_along(to
 
 async def test_a_delayed_answer_comes_when_the_faults_are_cleared_and_delays_no_other(town: Town) -> None:
     anna = await town.login(town.anna)
-    heard = Inbox(anna)
+    inbox = Inbox(anna)
     town.sandbox.faults.plan(Fault(kind="DELAY_ANSWER", method="messages.getDialogs", user=town.anna.id))
     listing = asyncio.ensure_future(anna.get_dialogs())
     await until(lambda: town.sandbox.faults.delayed, "the delayed answer")
     assert (await anna.get_me()).id == town.anna.id
     sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="Meanwhile")
-    assert await heard.wait_for(1) == ["Meanwhile"]
+    assert await inbox.wait_for(1) == ["Meanwhile"]
     assert not listing.done()
     town.sandbox.faults.clear()
     # As it was when it was asked.
     assert {dialog.entity.id for dialog in await listing} == {town.group.bare_id, town.square.bare_id}
 
 
-async def test_what_was_too_much_to_be_told_is_in_the_history_only(town: Town) -> None:
+async def test_events_that_were_too_many_for_a_difference_are_in_the_history_only(town: Town) -> None:
     anna = await town.login(town.anna)
     await anna.get_dialogs()
-    heard = Inbox(anna)
+    inbox = Inbox(anna)
     post = partial(sending.send, town.world)
     for fault in (Fault(kind="UPDATE_LOST", user=town.anna.id), Fault(kind="DIFFERENCE_TOO_LONG", user=town.anna.id)):
         town.sandbox.faults.plan(fault)
@@ -184,6 +184,6 @@ async def test_what_was_too_much_to_be_told_is_in_the_history_only(town: Town) -
     post(user_id=town.boris.id, peer=town.anna.id, text="Shows the gap")
     await until(lambda: not town.sandbox.faults.as_json(), "the difference asked for")
     post(user_id=town.boris.id, peer=town.anna.id, text="Afterwards")
-    assert await heard.wait_for(1) == ["Afterwards"]
+    assert await inbox.wait_for(1) == ["Afterwards"]
     history = await anna.get_messages("boris", limit=5)
     assert [message.text for message in reversed(history)] == ["Lost on its way", "Shows the gap", "Afterwards"]

@@ -21,7 +21,7 @@ def guarded(town: Town):
     return town.world.add_user(first_name="Gleb", phone=PHONE, password=PASSWORD)
 
 
-async def test_a_password_is_asked_for_after_the_code_and_proved_by_srp(town: Town, guarded) -> None:
+async def test_a_password_is_required_after_the_code_and_proved_by_srp(town: Town, guarded) -> None:
     client = town.client()
     await client.connect()
     await client.send_code_request(PHONE)
@@ -87,7 +87,7 @@ async def test_a_scanned_code_is_found_by_asking_too_and_may_lead_to_another_dat
     assert done.authorization.user.id == town.anna.id
 
 
-async def test_a_qr_code_of_an_account_with_a_password_asks_for_it(town: Town, guarded) -> None:
+async def test_a_qr_code_of_an_account_with_a_password_requires_it(town: Town, guarded) -> None:
     desk = town.client()
     await desk.connect()
     shown = await desk.qr_login()
@@ -167,7 +167,7 @@ async def test_a_frozen_account_may_read_and_not_write(town: Town) -> None:
     assert not town.world.ledger
 
 
-async def test_whoever_asks_to_join_is_in_once_approved(town: Town) -> None:
+async def test_a_user_who_requests_to_join_is_a_member_once_approved(town: Town) -> None:
     club = town.world.add_chat(kind="group", title="Club", invite_hash="ClubInvite", owner=town.boris.id, approval=True)
     anna = await town.login(town.anna)
     assert (await anna(functions.messages.CheckChatInviteRequest("ClubInvite"))).request_needed
@@ -182,14 +182,14 @@ async def test_an_update_that_is_lost_is_made_up_for_by_the_next_and_one_that_is
     town: Town,
 ) -> None:
     anna = await town.login(town.anna)
-    heard = Inbox(anna)
+    inbox = Inbox(anna)
     sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="one")
-    await heard.wait_for(1)
+    await inbox.wait_for(1)
     town.sandbox.faults.plan(Fault(kind="UPDATE_LOST", user=town.anna.id, chat=town.square.id))
     sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="two")
     town.sandbox.faults.plan(Fault(kind="UPDATE_DOUBLED", user=town.anna.id, chat=town.square.id))
     sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="three")
     sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="four")
-    await until(lambda: "four" in heard.texts)
-    assert sorted(heard.texts) == sorted(["one", "two", "three", "four"])
+    await until(lambda: "four" in inbox.texts)
+    assert sorted(inbox.texts) == sorted(["one", "two", "three", "four"])
     assert not town.sandbox.faults.as_json()

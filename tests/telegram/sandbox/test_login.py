@@ -17,7 +17,7 @@ async def test_a_test_number_logs_in_with_its_fixed_code(town: Town) -> None:
     assert (me.id, me.first_name, me.phone) == (town.anna.id, "Anna", "9996611111")
 
 
-async def test_any_other_number_gets_a_code_that_the_server_tells(town: Town) -> None:
+async def test_any_other_number_gets_a_code_that_the_server_shows(town: Town) -> None:
     gleb = town.world.add_user(first_name="Gleb", phone="+7 900 123-45-67")
     client = town.client()
     await client.connect()
@@ -123,7 +123,7 @@ async def test_one_account_may_have_two_sessions_of_its_own(town: Town) -> None:
     assert (await first.get_me()).id == (await second.get_me()).id
 
 
-async def test_an_unknown_key_is_told_so(town: Town) -> None:
+async def test_an_unknown_key_is_refused(town: Town) -> None:
     first = await town.login(town.anna)
     saved = first.session.save()
     await first.disconnect()

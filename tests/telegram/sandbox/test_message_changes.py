@@ -1,4 +1,4 @@
-"""What becomes of what was said: edits, deletions and reactions, told to those who can see the message."""
+"""Changes of sent messages: edits, deletions and reactions, of which those who see the message are notified."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 HEART, THUMB = types.ReactionEmoji("❤"), types.ReactionEmoji("👍")
 
 
-class Told:
+class Received:
     """The updates of some kinds that a client is given."""
 
     def __init__(self, client: TelegramClient, *kinds: type[Any]) -> None:
@@ -30,29 +30,29 @@ class Told:
 
 async def test_an_edit_reaches_the_others_and_the_history(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = Told(boris, types.UpdateEditMessage, types.UpdateEditChannelMessage)
-    heard = Inbox(boris)
+    received = Received(boris, types.UpdateEditMessage, types.UpdateEditChannelMessage)
+    inbox = Inbox(boris)
     square = await input_chat(anna, town.square)
     message_id = await send(anna, square, "Helo", random_id=1)
     await anna(functions.messages.EditMessageRequest(square, message_id, message="Hello"))
-    seen = (await told.first()).message
+    seen = (await received.first()).message
     assert (seen.id, seen.message) == (message_id, "Hello")
     assert seen.edit_date is not None
     there = await boris.get_messages(await input_chat(boris, town.square), ids=message_id)
     assert there.raw_text == "Hello"
-    # Nothing is missing for the client afterwards, and the ledger keeps what was said.
+    # Nothing is missing for the client afterwards, and the ledger keeps what was sent.
     await send(anna, square, "Next", random_id=2)
-    assert await heard.wait_for(2) == ["Helo", "Next"]
+    assert await inbox.wait_for(2) == ["Helo", "Next"]
     assert [(entry.text, entry.edits) for entry in town.world.ledger] == [("Helo", ["Hello"]), ("Next", [])]
 
 
 async def test_an_edit_in_a_private_chat_names_the_message_as_each_side_does(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = Told(boris, types.UpdateEditMessage)
+    received = Received(boris, types.UpdateEditMessage)
     peer = await anna.get_input_entity("boris")
     message_id = await send(anna, peer, "At six", random_id=1)
     await anna(functions.messages.EditMessageRequest(peer, message_id, message="At seven"))
-    seen = (await told.first()).message
+    seen = (await received.first()).message
     assert (seen.id, seen.message) == (town.world.ledger[0].message_ids[town.boris.id], "At seven")
     assert seen.id != message_id
 
@@ -71,12 +71,12 @@ async def test_one_edits_only_what_is_ones_own_and_only_to_something_else(town: 
 
 async def test_a_message_deleted_for_everybody_is_gone_on_both_sides(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told = Told(boris, types.UpdateDeleteMessages)
+    received = Received(boris, types.UpdateDeleteMessages)
     peer = await anna.get_input_entity("boris")
     kept, gone = await send(anna, peer, "Stays", random_id=1), await send(anna, peer, "Goes", random_id=2)
     await anna(functions.messages.DeleteMessagesRequest([gone], revoke=True))
     entries = town.world.ledger
-    assert (await told.first()).messages == [entries[1].message_ids[town.boris.id]]
+    assert (await received.first()).messages == [entries[1].message_ids[town.boris.id]]
     assert [message.raw_text for message in await boris.get_messages("anna")] == ["Stays"]
     assert [entry.deleted for entry in entries] == [False, True]
     assert kept in town.world.boxes[town.anna.id].messages
@@ -84,17 +84,17 @@ async def test_a_message_deleted_for_everybody_is_gone_on_both_sides(town: Town)
 
 async def test_reactions_are_counted_and_can_be_taken_back(town: Town) -> None:
     anna, boris, vera = await town.login(town.anna), await town.login(town.boris), await town.login(town.vera)
-    told = Told(anna, types.UpdateMessageReactions)
+    received = Received(anna, types.UpdateMessageReactions)
     message_id = await send(anna, await input_chat(anna, town.square), "Cake!", random_id=1)
     at_boris, at_vera = await input_chat(boris, town.square), await input_chat(vera, town.square)
     await boris(functions.messages.SendReactionRequest(at_boris, message_id, reaction=[HEART]))
     await vera(functions.messages.SendReactionRequest(at_vera, message_id, reaction=[HEART]))
     await vera(functions.messages.SendReactionRequest(at_vera, message_id, reaction=[THUMB]))
     await vera(functions.messages.SendReactionRequest(at_vera, message_id, reaction=[]))
-    await until(lambda: len(told.updates) == 4, "four updates")
-    counts = [{r.reaction.emoticon: r.count for r in update.reactions.results} for update in told.updates]
+    await until(lambda: len(received.updates) == 4, "four updates")
+    counts = [{r.reaction.emoticon: r.count for r in update.reactions.results} for update in received.updates]
     assert counts == [{"❤": 1}, {"❤": 2}, {"❤": 1, "👍": 1}, {"❤": 1}]
-    assert {update.msg_id for update in told.updates} == {message_id}
+    assert {update.msg_id for update in received.updates} == {message_id}
     seen = await anna.get_messages(await input_chat(anna, town.square), ids=message_id)
     assert [(r.reaction.emoticon, r.count) for r in seen.reactions.results] == [("❤", 1)]
 
@@ -103,15 +103,15 @@ async def test_what_was_edited_and_deleted_meanwhile_is_in_the_difference(town: 
     anna = await town.login(town.anna)
     state = await anna(functions.updates.GetStateRequest())
     world = town.world
-    said = [sending.send(world, user_id=town.boris.id, peer=town.anna.id, text=text) for text in ("one", "two")]
-    message_changes.edit(world, user_id=town.boris.id, seq=said[0].seq, text="first")
-    message_changes.delete_for_all(world, seq=said[1].seq)
+    sent = [sending.send(world, user_id=town.boris.id, peer=town.anna.id, text=text) for text in ("one", "two")]
+    message_changes.edit(world, user_id=town.boris.id, seq=sent[0].seq, text="first")
+    message_changes.delete_for_all(world, seq=sent[1].seq)
     found = await anna(functions.updates.GetDifferenceRequest(state.pts, state.date, state.qts))
     assert [message.message for message in found.new_messages] == ["first"]
     edits = [update for update in found.other_updates if isinstance(update, types.UpdateEditMessage)]
     deletions = [update for update in found.other_updates if isinstance(update, types.UpdateDeleteMessages)]
     assert [update.message.message for update in edits] == ["first"]
-    assert [update.messages for update in deletions] == [[said[1].message_ids[town.anna.id]]]
+    assert [update.messages for update in deletions] == [[sent[1].message_ids[town.anna.id]]]
 
 
 async def test_the_control_api_edits_deletes_and_reacts(town: Town) -> None:

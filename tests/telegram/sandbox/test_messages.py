@@ -11,15 +11,15 @@ from tests.telegram.sandbox_support import Inbox, Town, input_chat, send, until
 
 async def test_a_private_message_is_numbered_for_each_side(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    heard = Inbox(boris)
+    inbox = Inbox(boris)
     message_id = await send(anna, await anna.get_input_entity("boris"), "Hello", random_id=11)
-    await heard.wait_for(1)
+    await inbox.wait_for(1)
     (entry,) = town.world.ledger
     assert (entry.from_user, entry.peer, entry.text) == (town.anna.id, town.boris.id, "Hello")
     assert (entry.random_id, entry.by) == (11, "account")
-    assert entry.message_ids == {town.anna.id: message_id, town.boris.id: heard.events[0].id}
-    assert message_id != heard.events[0].id
-    assert heard.events[0].chat_id == heard.events[0].sender_id == town.anna.id
+    assert entry.message_ids == {town.anna.id: message_id, town.boris.id: inbox.events[0].id}
+    assert message_id != inbox.events[0].id
+    assert inbox.events[0].chat_id == inbox.events[0].sender_id == town.anna.id
 
 
 async def test_a_private_reply_names_the_message_by_each_ones_own_number(town: Town) -> None:
@@ -36,26 +36,26 @@ async def test_a_private_reply_names_the_message_by_each_ones_own_number(town: T
 
 async def test_a_basic_group_numbers_for_each_account(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    heard = Inbox(boris)
+    inbox = Inbox(boris)
     message_id = await send(anna, types.InputPeerChat(town.group.bare_id), "Hello all", random_id=1)
-    await heard.wait_for(1)
-    await send(boris, types.InputPeerChat(town.group.bare_id), "Hi", random_id=2, reply_to=heard.events[0].id)
+    await inbox.wait_for(1)
+    await send(boris, types.InputPeerChat(town.group.bare_id), "Hi", random_id=2, reply_to=inbox.events[0].id)
     first, second = town.world.ledger
     assert set(first.message_ids) == {town.anna.id, town.boris.id, town.vera.id}
     assert first.message_ids[town.anna.id] == message_id
     assert first.channel_message_id is None
     assert second.reply_to == first.seq
-    assert heard.events[0].chat_id == town.group.id
-    assert heard.events[0].sender_id == town.anna.id
+    assert inbox.events[0].chat_id == town.group.id
+    assert inbox.events[0].sender_id == town.anna.id
 
 
 async def test_a_supergroup_numbers_once_for_everybody(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    heard = Inbox(boris)
+    inbox = Inbox(boris)
     message_id = await send(anna, await input_chat(anna, town.square), "Hello all", random_id=1)
-    await heard.wait_for(1)
-    assert heard.events[0].id == message_id == town.world.ledger[0].channel_message_id
-    assert heard.events[0].chat_id == town.square.id
+    await inbox.wait_for(1)
+    assert inbox.events[0].id == message_id == town.world.ledger[0].channel_message_id
+    assert inbox.events[0].chat_id == town.square.id
     await send(boris, await input_chat(boris, town.square), "Hi", random_id=2, reply_to=message_id)
     assert town.world.ledger[1].reply_to == 1
 
@@ -63,7 +63,7 @@ async def test_a_supergroup_numbers_once_for_everybody(town: Town) -> None:
 @pytest.mark.parametrize("place", ["private", "group", "supergroup"])
 async def test_a_repeated_random_id_is_answered_with_the_original(town: Town, place: str) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    heard = Inbox(boris)
+    inbox = Inbox(boris)
     peer = {
         "private": await anna.get_input_entity("boris"),
         "group": types.InputPeerChat(town.group.bare_id),
@@ -72,7 +72,7 @@ async def test_a_repeated_random_id_is_answered_with_the_original(town: Town, pl
     first = await send(anna, peer, "Once", random_id=4242)
     assert await send(anna, peer, "Once", random_id=4242) == first
     assert await send(anna, peer, "Twice", random_id=4243) != first
-    assert await heard.wait_for(2) == ["Once", "Twice"]
+    assert await inbox.wait_for(2) == ["Once", "Twice"]
     assert [entry.repeats for entry in town.world.ledger] == [1, 0]
 
 
@@ -115,18 +115,18 @@ async def test_a_stranger_in_a_supergroup_is_addressed_through_their_message(tow
     stranger = town.world.add_user(first_name="Sonya")
     membership.join(town.world, stranger.id, town.square.id)
     anna = await town.login(town.anna)
-    heard = Inbox(anna)
+    inbox = Inbox(anna)
     sending.send(town.world, user_id=stranger.id, peer=town.square.id, text="Anyone?")
-    await heard.wait_for(1)
-    shown = heard.events[0].sender
+    await inbox.wait_for(1)
+    shown = inbox.events[0].sender
     assert shown.min
     with pytest.raises(errors.PeerIdInvalidError):
         await send(anna, types.InputPeerUser(shown.id, shown.access_hash), "Hello", random_id=1)
     square = await input_chat(anna, town.square)
-    through = types.InputPeerUserFromMessage(square, heard.events[0].id, stranger.id)
+    through = types.InputPeerUserFromMessage(square, inbox.events[0].id, stranger.id)
     await send(anna, through, "Hello", random_id=2)
     assert town.world.ledger[-1].peer == stranger.id
-    wrong_message = types.InputPeerUserFromMessage(square, heard.events[0].id + 1, stranger.id)
+    wrong_message = types.InputPeerUserFromMessage(square, inbox.events[0].id + 1, stranger.id)
     with pytest.raises(errors.PeerIdInvalidError):
         await send(anna, wrong_message, "Hello", random_id=3)
 
@@ -210,33 +210,33 @@ async def test_search_finds_words_and_authors(town: Town) -> None:
 
 async def test_single_messages_are_found_by_their_number(town: Town) -> None:
     anna = await town.login(town.anna)
-    sent = await anna.send_message("boris", "Here")
-    said = sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="There")
-    assert (await anna.get_messages("boris", ids=sent.id)).raw_text == "Here"
-    assert (await anna.get_messages("the_square", ids=said.channel_message_id)).raw_text == "There"
+    here = await anna.send_message("boris", "Here")
+    sent = sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="There")
+    assert (await anna.get_messages("boris", ids=here.id)).raw_text == "Here"
+    assert (await anna.get_messages("the_square", ids=sent.channel_message_id)).raw_text == "There"
     assert await anna.get_messages("the_square", ids=999) is None
 
 
-async def test_reading_is_told_to_the_author_in_the_authors_numbers(town: Town) -> None:
+async def test_the_author_is_notified_of_reading_in_the_authors_numbers(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told: list[object] = []
-    anna.add_event_handler(lambda update: _collect(told, update))
+    updates: list[object] = []
+    anna.add_event_handler(lambda update: _collect(updates, update))
     message_id = await send(anna, await anna.get_input_entity("boris"), "Hello", random_id=1)
     await boris.send_read_acknowledge("anna")
-    read = await until(lambda: [u for u in told if isinstance(u, types.UpdateReadHistoryOutbox)])
+    read = await until(lambda: [u for u in updates if isinstance(u, types.UpdateReadHistoryOutbox)])
     assert (read[0].peer.user_id, read[0].max_id) == (town.boris.id, message_id)
     assert await boris.send_read_acknowledge("the_square")
 
 
 async def test_typing_reaches_the_others(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told: list[object] = []
-    boris.add_event_handler(lambda update: _collect(told, update))
+    updates: list[object] = []
+    boris.add_event_handler(lambda update: _collect(updates, update))
     await anna.get_dialogs()
     for peer in ("boris", town.group.id, town.square.id):
         await anna(functions.messages.SetTypingRequest(peer, types.SendMessageTypingAction()))
     kinds = (types.UpdateUserTyping, types.UpdateChatUserTyping, types.UpdateChannelUserTyping)
-    await until(lambda: all(any(isinstance(u, kind) for u in told) for kind in kinds))
+    await until(lambda: all(any(isinstance(u, kind) for u in updates) for kind in kinds))
 
 
 async def test_a_second_session_of_the_author_sees_what_the_first_one_sent(town: Town) -> None:
@@ -251,16 +251,16 @@ async def test_a_second_session_of_the_author_sees_what_the_first_one_sent(town:
 async def test_two_hundred_messages_from_many_clients_arrive_once_each(town: Town) -> None:
     writers = [await town.login(user) for user in (town.anna, town.boris)]
     vera = await town.login(town.vera)
-    heard = Inbox(vera)
-    said = []
+    inbox = Inbox(vera)
+    sent = []
     for number in range(200):
         writer = writers[number % 2]
         peer = types.InputPeerChat(town.group.bare_id) if number % 3 else await input_chat(writer, town.square)
-        said.append(f"{number}")
-        await send(writer, peer, said[-1], random_id=random.getrandbits(62) + 1)
-    await heard.wait_for(200)
-    assert sorted(heard.texts, key=int) == said
+        sent.append(f"{number}")
+        await send(writer, peer, sent[-1], random_id=random.getrandbits(62) + 1)
+    await inbox.wait_for(200)
+    assert sorted(inbox.texts, key=int) == sent
 
 
-async def _collect(told: list[object], update: object) -> None:
-    told.append(update)
+async def _collect(updates: list[object], update: object) -> None:
+    updates.append(update)

@@ -115,7 +115,7 @@ async def test_a_port_that_is_taken_is_an_error_in_the_callers_thread(key_dir: P
                 pass
 
 
-async def test_the_command_line_serves_until_it_is_told_to_stop(key_dir: Path, tmp_path: Path) -> None:
+async def test_the_command_line_serves_until_it_is_stopped(key_dir: Path, tmp_path: Path) -> None:
     state = tmp_path / "world.pickle"
     process = await asyncio.create_subprocess_exec(
         sys.executable,

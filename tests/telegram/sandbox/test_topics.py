@@ -20,9 +20,9 @@ async def test_a_forum_and_its_topics_are_shown(town: Town, forum: int) -> None:
     square = await input_chat(anna, town.square)
     assert (await anna.get_entity(square)).forum
     made = await anna(functions.messages.CreateForumTopicRequest(square, "Food", random_id=7))
-    (named, told) = made.updates
-    assert (named.id, named.random_id) == (told.message.id, 7)
-    assert told.message.action.title == "Food"
+    (named, update) = made.updates
+    assert (named.id, named.random_id) == (update.message.id, 7)
+    assert update.message.action.title == "Food"
     listed = await anna(functions.messages.GetForumTopicsRequest(square, None, 0, 0, 100))
     assert [(topic.id, topic.title) for topic in listed.topics] == [(named.id, "Food"), (forum, "Trips")]
     await anna(functions.channels.ToggleForumRequest(square, False, False))

@@ -41,11 +41,11 @@ async def _anna_who_knows_every_chat(town: Town, session: KeepingSession) -> Tel
 
 def _everywhere(town: Town, text: str) -> list[str]:
     """Boris says it in private, in the group and in the supergroup."""
-    said = []
+    texts = []
     for peer in (town.anna.id, town.group.id, town.square.id):
         entry = sending.send(town.world, user_id=town.boris.id, peer=peer, text=f"{text} {peer}")
-        said.append(entry.text)
-    return said
+        texts.append(entry.text)
+    return texts
 
 
 async def test_what_was_missed_while_disconnected_arrives_once(town: Town) -> None:
@@ -113,19 +113,19 @@ async def test_own_messages_leave_no_gap(town: Town, monkeypatch: pytest.MonkeyP
     assert len(inbox.texts) == 15
 
 
-async def test_deleted_messages_are_told_and_leave_no_gap(town: Town) -> None:
+async def test_clients_are_notified_of_deleted_messages_without_a_gap(town: Town) -> None:
     anna, boris = await town.login(town.anna), await town.login(town.boris)
     inbox = Inbox(boris)
-    told: list[object] = []
+    received: list[object] = []
 
     async def collect(update: object) -> None:
-        told.append(update)
+        received.append(update)
 
     boris.add_event_handler(collect)
     square = await input_chat(anna, town.square)
     message_id = await send(anna, square, "Oops", random_id=1)
     await anna(functions.channels.DeleteMessagesRequest(square, [message_id]))
-    deleted = await until(lambda: [u for u in told if isinstance(u, types.UpdateDeleteChannelMessages)])
+    deleted = await until(lambda: [u for u in received if isinstance(u, types.UpdateDeleteChannelMessages)])
     assert deleted[0].messages == [message_id]
     await send(anna, square, "Better", random_id=2)
     assert await inbox.wait_for(2) == ["Oops", "Better"]

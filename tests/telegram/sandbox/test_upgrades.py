@@ -8,14 +8,14 @@ from sandbox.world.actions.upgrades import upgrade
 from tests.telegram.sandbox_support import Inbox, Town, send, until
 
 
-async def test_its_creator_upgrades_a_group_and_everybody_is_told(town: Town) -> None:
+async def test_its_creator_upgrades_a_group_and_all_members_are_notified(town: Town) -> None:
     town.group.owner = town.anna.id
     anna, boris = await town.login(town.anna), await town.login(town.boris)
-    told: list[types.MessageService] = []
+    received: list[types.MessageService] = []
 
     async def collect(update: object) -> None:
         if isinstance(message := getattr(update, "message", None), types.MessageService):
-            told.append(message)
+            received.append(message)
 
     boris.add_event_handler(collect)
     with pytest.raises(errors.ChatAdminRequiredError):
@@ -25,8 +25,8 @@ async def test_its_creator_upgrades_a_group_and_everybody_is_told(town: Town) ->
     new = next(chat for chat in result.chats if isinstance(chat, types.Channel))
     assert old.deactivated and old.migrated_to.channel_id == new.id
     assert new.megagroup and not new.left and new.title == old.title
-    await until(lambda: len(told) >= 2)
-    by_action = {type(message.action): message for message in told}
+    await until(lambda: len(received) >= 2)
+    by_action = {type(message.action): message for message in received}
     left, arrived = (
         by_action[types.MessageActionChatMigrateTo],
         by_action[types.MessageActionChannelMigrateFrom],

@@ -14,7 +14,7 @@ async def resolved(client, username: str) -> int:
     return getattr(answer.peer, "channel_id", None) or answer.peer.user_id
 
 
-async def test_a_chats_name_that_somebody_took_over_leads_to_the_other_chat(town: Town) -> None:
+async def test_a_chats_name_that_was_taken_over_leads_to_the_other_chat(town: Town) -> None:
     anna = await town.login(town.anna)
     other = town.world.add_chat(kind="supergroup", title="Other", username="other_place", members=[town.vera.id])
     assert await resolved(anna, "the_square") == town.square.bare_id
@@ -35,18 +35,18 @@ async def test_a_chat_that_lost_its_name_is_private(town: Town) -> None:
         await gleb.get_messages(square, limit=1)
 
 
-async def test_a_persons_new_name_is_told_to_those_who_know_them(town: Town) -> None:
+async def test_those_who_know_a_person_are_notified_of_the_new_name(town: Town) -> None:
     anna = await town.login(town.anna)
-    told: list[types.UpdateUserName] = []
+    updates: list[types.UpdateUserName] = []
 
     async def collect(update: object) -> None:
         if isinstance(update, types.UpdateUserName):
-            told.append(update)
+            updates.append(update)
 
     anna.add_event_handler(collect)
     usernames.hand_over(town.world, "boris", town.vera.id)
-    await until(lambda: len(told) == 2)
-    assert [(update.user_id, [name.username for name in update.usernames]) for update in told] == [
+    await until(lambda: len(updates) == 2)
+    assert [(update.user_id, [name.username for name in update.usernames]) for update in updates] == [
         (town.boris.id, []),
         (town.vera.id, ["boris"]),
     ]

@@ -62,8 +62,8 @@ class Endpoint:
 
 def conversation(*texts: str, system: str = SYSTEM) -> Any:
     roles = ("assistant", "user")
-    said = [{"role": roles[index % 2], "content": text} for index, text in enumerate(texts)]
-    return [{"role": "system", "content": system}, *said]
+    turns = [{"role": roles[index % 2], "content": text} for index, text in enumerate(texts)]
+    return [{"role": "system", "content": system}, *turns]
 
 
 @pytest_asyncio.fixture
@@ -87,10 +87,10 @@ async def test_answers_differ_by_turn_and_by_the_last_words(endpoint: Endpoint) 
     second = await endpoint.ask("Hello!", "Hi", "What for?", "It is for my son")
     other = await endpoint.ask("Hello!", "Hi", "What for?", "It is for my daughter")
     third = await endpoint.ask("Hello!", "Hi", "What for?", "Work", "I see", "It is for my son")
-    said = [answer["messages"][0] for answer in (first, second, other, third)]
-    assert len(set(said)) == 4
-    assert "my daughter" in said[2]
-    assert "message 3" in said[3]
+    turns = [answer["messages"][0] for answer in (first, second, other, third)]
+    assert len(set(turns)) == 4
+    assert "my daughter" in turns[2]
+    assert "message 3" in turns[3]
 
 
 async def test_a_burst_of_messages_is_one_turn(endpoint: Endpoint) -> None:
@@ -117,7 +117,7 @@ async def test_the_product_comes_from_the_system_prompt(endpoint: Endpoint) -> N
 
 
 @pytest.mark.parametrize("text", ["мне это не интересно, больше не надо", "Not for me, leave it", "no thanks", "stop"])
-async def test_a_refusal_opts_out_and_says_nothing(endpoint: Endpoint, text: str) -> None:
+async def test_a_refusal_opts_out_and_sends_nothing(endpoint: Endpoint, text: str) -> None:
     answer = await endpoint.ask("Hello!", text)
     assert (answer["action"], answer["messages"]) == ("opt_out", [])
 
@@ -134,7 +134,7 @@ async def test_a_goodbye_or_an_agreed_call_closes(endpoint: Endpoint, text: str)
     assert (await endpoint.ask("Hello!", text))["action"] == "close"
 
 
-async def test_it_waits_when_asked_for_time_and_when_the_last_word_is_ours(endpoint: Endpoint) -> None:
+async def test_it_waits_on_a_request_for_time_and_when_the_last_message_is_ours(endpoint: Endpoint) -> None:
     busy = await endpoint.ask("Hello!", "Я подумаю, напишу позже")
     ours = await endpoint.ask("Hello!", "Hi", "How are you?")
     assert [(answer["action"], answer["messages"]) for answer in (busy, ours)] == [("wait", [])] * 2
@@ -295,11 +295,11 @@ def test_shape_keeps_limits_and_refuses_endless_schemas() -> None:
 
 def test_same_question_again_is_answered_in_other_words():
     first = answer([{"role": "user", "content": "How much is it?"}]).messages[0]
-    talk = [
+    messages = [
         {"role": "user", "content": "How much is it?"},
         {"role": "assistant", "content": first},
         {"role": "user", "content": "And the price?"},
     ]
-    second = answer(talk).messages[0]
+    second = answer(messages).messages[0]
     assert second != first
     assert first in second

@@ -64,7 +64,7 @@ def test_a_good_file_is_loaded_and_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "expected"),
     [
         ("colour", "red", "colour: Extra inputs are not permitted"),
         ("people.0.age", 40, "people.0.age: Extra inputs are not permitted"),
@@ -83,11 +83,11 @@ def test_a_good_file_is_loaded_and_applied(tmp_path: Path) -> None:
         ("replies.curious.turns", [2, 1], "replies.curious: turns: the smaller number comes first"),
     ],
 )
-def test_a_bad_file_is_refused_with_file_path_and_reason(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_a_bad_file_is_refused_with_path_and_reason(tmp_path: Path, path: str, value: object, expected: str) -> None:
     file = written(tmp_path, (path, value))
     with pytest.raises(ScenarioError) as caught:
         Scenario.load(file)
-    assert f"{file}: {told}" in str(caught.value)
+    assert f"{file}: {expected}" in str(caught.value)
 
 
 def test_what_is_no_yaml_or_not_there_is_refused(tmp_path: Path) -> None:
@@ -99,9 +99,9 @@ def test_what_is_no_yaml_or_not_there_is_refused(tmp_path: Path) -> None:
         Scenario.load("nowhere")
 
 
-def test_small_talk_is_spoken_by_members_in_their_own_language(tmp_path: Path) -> None:
-    said = {line.text: line.who for line in Scenario.load(written(tmp_path)).script()}
-    assert (said["Good morning"], said["Доброе утро"]) == ("tom", "irina")
+def test_small_talk_is_sent_by_members_in_their_own_language(tmp_path: Path) -> None:
+    senders = {line.text: line.who for line in Scenario.load(written(tmp_path)).script()}
+    assert (senders["Good morning"], senders["Доброе утро"]) == ("tom", "irina")
 
 
 # The demo

@@ -45,19 +45,19 @@ class Town:
     def write(self, person: str, text: str = "Hello", account: str = "mira") -> None:
         sending.send(self.world, user_id=self.users[account], peer=self.users[person], text=text, by="account")
 
-    def heard(self, person: str, account: str = "mira") -> list[str]:
+    def received(self, person: str, account: str = "mira") -> list[str]:
         pair = (self.users[person], self.users[account])
         return [entry.text for entry in self.world.ledger if (entry.from_user, entry.peer) == pair]
 
-    async def talk(self, person: str, account: str = "mira") -> list[str]:
+    async def converse(self, person: str, account: str = "mira") -> list[str]:
         """Writes until the person no longer answers; what they answered."""
         while True:
-            before = len(self.heard(person, account))
+            before = len(self.received(person, account))
             self.write(person, account=account)
             if not self.people.status()["waiting"]:
-                return self.heard(person, account)
+                return self.received(person, account)
             await until(lambda: not self.people.status()["waiting"])
-            assert len(self.heard(person, account)) == before + 1
+            assert len(self.received(person, account)) == before + 1
 
     async def end(self) -> None:
         self._task.cancel()
@@ -77,12 +77,12 @@ def action(texts: list[str]) -> str:
     return answer([{"role": "user", "content": texts[-1]}]).action
 
 
-async def test_nobody_talks_before_the_start(town: Town) -> None:
+async def test_no_line_is_sent_before_the_start(town: Town) -> None:
     assert town.people.status() == {"state": "idle", "said": 0, "of": len(town.scenario.script()), "waiting": 0}
     assert not town.world.ledger
 
 
-async def test_every_line_is_said_once_in_its_order_and_chat(town: Town) -> None:
+async def test_every_line_is_sent_once_in_its_order_and_chat(town: Town) -> None:
     town.people.start()
     town.people.start()
     await until(lambda: town.people.status()["state"] == "done")
@@ -105,17 +105,17 @@ async def test_replies_answer_the_line_that_they_name_in_every_kind_of_chat(town
     assert all(replied.values())
 
 
-async def test_the_curious_ask_two_or_three_times_and_say_goodbye(town: Town) -> None:
-    said = await town.talk("irina")
-    assert len(said) in (3, 4)
-    assert action(said) == "close"
-    assert len(set(said)) == len(said)
+async def test_the_curious_answer_two_or_three_times_and_say_goodbye(town: Town) -> None:
+    answers = await town.converse("irina")
+    assert len(answers) in (3, 4)
+    assert action(answers) == "close"
+    assert len(set(answers)) == len(answers)
 
 
 async def test_those_who_ask_for_prices_ask_first(town: Town) -> None:
-    said = await town.talk("emily")
-    assert answer([{"role": "user", "content": said[0]}]).reason == REASONS["price"]
-    assert action(said) == "close"
+    answers = await town.converse("emily")
+    assert answer([{"role": "user", "content": answers[0]}]).reason == REASONS["price"]
+    assert action(answers) == "close"
 
 
 @pytest.mark.parametrize(
@@ -123,25 +123,25 @@ async def test_those_who_ask_for_prices_ask_first(town: Town) -> None:
     [("david", 2, "handover"), ("pavel", 1, "opt_out"), ("oleg", 1, "opt_out"), ("hannah", 2, "opt_out")],
 )
 async def test_each_behaviour_ends_in_its_own_way(town: Town, person: str, answers: int, expected: str) -> None:
-    said = await town.talk(person)
-    assert (len(said), action(said)) == (answers, expected)
+    texts = await town.converse(person)
+    assert (len(texts), action(texts)) == (answers, expected)
 
 
 async def test_stop_is_one_word_and_a_refusal_is_none(town: Town) -> None:
-    assert (await town.talk("oleg"))[-1].lower() == "стоп"
-    assert (await town.talk("hannah"))[-1].lower() == "stop"
-    assert "стоп" not in (await town.talk("pavel"))[-1].lower()
+    assert (await town.converse("oleg"))[-1].lower() == "стоп"
+    assert (await town.converse("hannah"))[-1].lower() == "stop"
+    assert "стоп" not in (await town.converse("pavel"))[-1].lower()
 
 
 async def test_the_silent_never_answer(town: Town) -> None:
-    assert await town.talk("sergey") == []
+    assert await town.converse("sergey") == []
 
 
 async def test_a_burst_is_answered_once(town: Town) -> None:
     for text in ("Hello", "It is us again", "And again"):
         town.write("irina", text)
     await until(lambda: not town.people.status()["waiting"])
-    assert len(town.heard("irina")) == 1
+    assert len(town.received("irina")) == 1
 
 
 async def test_people_do_not_answer_each_other_nor_in_chats(town: Town) -> None:
@@ -151,26 +151,26 @@ async def test_people_do_not_answer_each_other_nor_in_chats(town: Town) -> None:
     assert town.people.status()["waiting"] == 0
 
 
-async def test_whoever_was_blocked_does_not_silence_the_others(town: Town) -> None:
+async def test_a_blocked_person_does_not_stop_the_others(town: Town) -> None:
     town.write("irina")
     town.write("emily")
     membership.block(town.world, town.users["mira"], town.users["irina"])
     await until(lambda: not town.people.status()["waiting"])
-    assert (len(town.heard("irina")), len(town.heard("emily"))) == (0, 1)
+    assert (len(town.received("irina")), len(town.received("emily"))) == (0, 1)
 
 
 async def test_the_same_seed_gives_the_same_words() -> None:
     async def words(seed: int) -> dict[str, list[str]]:
         town = await Town(seed=seed).listening()
-        said = {person.key: await town.talk(person.key) for person in town.scenario.people}
+        answers = {person.key: await town.converse(person.key) for person in town.scenario.people}
         await town.end()
-        return said
+        return answers
 
     first, again, other = await words(5), await words(5), await words(6)
     assert first == again != other
 
 
-async def test_whoever_is_cancelled_stops_listening() -> None:
+async def test_cancelled_people_stop_listening() -> None:
     town = await Town().listening()
     town.write("irina")
     await town.end()
@@ -179,7 +179,7 @@ async def test_whoever_is_cancelled_stops_listening() -> None:
     assert {entry.by for entry in town.world.ledger} == {"account"}
 
 
-async def test_the_control_routes_start_and_tell(town: Town) -> None:
+async def test_the_control_routes_start_and_report(town: Town) -> None:
     app = web.Application()
     add_people_routes(app, town.people)
     async with TestServer(app) as server, ClientSession() as http:

@@ -120,7 +120,7 @@ def test_a_reply_points_to_everyones_own_number(world: World, anna: User, boris:
         assert message.reply_to == asked.message_ids[user.id]
 
 
-def test_whoever_joined_later_sees_a_reply_without_what_it_replies_to(
+def test_a_later_member_sees_a_reply_without_what_it_replies_to(
     world: World, anna: User, boris: User, group: Chat
 ) -> None:
     asked = sending.send(world, user_id=anna.id, peer=group.id, text="When?")
@@ -157,8 +157,8 @@ def test_a_repeat_is_the_original_even_where_one_may_no_longer_write(
 
 
 def test_a_refused_message_leaves_no_trace(world: World, anna: User, boris: User) -> None:
-    heard: list[LedgerEntry] = []
-    world.subscribe(heard.append)
+    received: list[LedgerEntry] = []
+    world.subscribe(received.append)
     hidden = world.add_chat(kind="supergroup", title="Hidden")
     pts = world.boxes[anna.id].pts
     membership.block(world, boris.id, anna.id)
@@ -166,14 +166,14 @@ def test_a_refused_message_leaves_no_trace(world: World, anna: User, boris: User
         with pytest.raises(WorldError) as refused:
             sending.send(world, user_id=anna.id, peer=peer, text="Hello", random_id=1)
         assert refused.value.name == error
-    assert (world.ledger, heard, world.boxes[anna.id].pts) == ([], [], pts)
+    assert (world.ledger, received, world.boxes[anna.id].pts) == ([], [], pts)
 
 
 def test_pts_grows_by_one_a_message_and_by_the_count_of_a_deletion(world: World, anna: User, square: Chat) -> None:
-    said = [sending.send(world, user_id=anna.id, peer=square.id, text=str(n)) for n in range(5)]
+    sent = [sending.send(world, user_id=anna.id, peer=square.id, text=str(n)) for n in range(5)]
     box = world.boxes[square.id]
     assert box.pts == 6
-    gone = [said[1].channel_message_id or 0, said[3].channel_message_id or 0, 999]
+    gone = [sent[1].channel_message_id or 0, sent[3].channel_message_id or 0, 999]
     assert message_changes.delete(world, user_id=anna.id, peer=square.id, message_ids=gone) == (8, 2)
     assert box.history(square.id) == [1, 3, 5]
     assert [event.pts for event in box.since(4)] == [5, 6, 8]
@@ -191,7 +191,7 @@ def test_listeners_hear_of_an_entry_when_all_its_numbers_are_known(
     assert numbers == [{anna.id, boris.id}]
 
 
-def test_reading_moves_forward_only_and_is_told_to_the_author(world: World, anna: User, boris: User) -> None:
+def test_reading_moves_forward_only_and_the_author_is_notified(world: World, anna: User, boris: User) -> None:
     seen: list[object] = []
     first = sending.send(world, user_id=anna.id, peer=boris.id, text="One")
     second = sending.send(world, user_id=anna.id, peer=boris.id, text="Two")
@@ -211,7 +211,7 @@ def test_in_a_supergroup_everybody_reads_for_themselves(world: World, anna: User
     assert reading.read_position(world, anna.id, square.id) == 0
 
 
-def test_people_are_known_through_private_talk_and_basic_groups_only(world: World) -> None:
+def test_people_are_known_through_private_messages_and_basic_groups_only(world: World) -> None:
     a, b, c, d = (world.add_user(first_name=name) for name in "ABCD")
     world.add_chat(kind="supergroup", title="S", members=[a.id, b.id, c.id, d.id])
     world.add_chat(kind="group", title="G", members=[a.id, b.id])
@@ -239,7 +239,7 @@ def test_joining_twice_changes_nothing(world: World, anna: User) -> None:
     assert world.ledger == []
 
 
-def test_reset_forgets_everything_and_says_so(world: World, anna: User, square: Chat) -> None:
+def test_reset_removes_everything_and_notifies(world: World, anna: User, square: Chat) -> None:
     seen: list[object] = []
     world.watch(seen.append)
     sending.send(world, user_id=anna.id, peer=square.id, text="One", random_id=1)

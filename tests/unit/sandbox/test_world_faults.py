@@ -45,7 +45,7 @@ def test_times_counts_down_and_none_lasts() -> None:
     assert book.as_json() == []
 
 
-def test_a_lost_answer_is_asked_for_apart_from_what_fails_beforehand() -> None:
+def test_a_fault_that_loses_the_answer_is_taken_apart_from_earlier_faults() -> None:
     book = FaultBook()
     book.plan(Fault(kind="DROP_ANSWER"))
     assert book.take(method="messages.sendMessage", user=1, chat=None) is None
