@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from telethon import events, utils
@@ -17,7 +18,8 @@ from telegram.connection.session_store import StoredSession, UnreadableSession
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
 from telegram.error_mapping import map_error
-from telegram.errors import AlreadySent, BotDead, HistoryTooLong, PermanentError, TelegramError, TransientError
+from telegram.errors import AlreadySent, BotDead, PermanentError, TelegramError, TransientError
+from telegram.histories import find_newest, messages_after, newest_messages, people_in
 from telegram.membership import membership
 from telegram.references import check_reference
 from telegram.types import (
@@ -40,11 +42,6 @@ from texts.telegram_form import same_text
 CONNECT_LIMIT = 25
 # Seconds for operations of several requests: joining a chat, reading several pages.
 JOIN_LIMIT, PAGES_LIMIT = 60, 120
-# The messages per request (Telegram's limit), and how many of the newest messages a search covers.
-SEARCH_PAGE = 100
-SEARCH_DEPTH = 2000
-# Telegram's times are whole seconds by its own clock.
-CLOCK_MARGIN = timedelta(seconds=5)
 
 Save = Callable[[str], Awaitable[None]]
 OnMessage = Callable[[IncomingMessage], None]
@@ -289,19 +286,18 @@ class TelegramAccount:
         """The first `limit` messages with ids above `after_id`, in ascending order. Empty if there are none."""
         peer = await self._peer(peer_id)
         try:
-            raw = await self._page(peer, offset_id=after_id + 1, add_offset=-limit, limit=limit)
+            messages, answer = await messages_after(self._client, peer, after_id, limit)
         except TelegramError as error:
             raise await upgrade_or(self._client, peer, error) from error
-        people = {utils.get_peer_id(entity): entity for entity in [*raw.users, *raw.chats]}
-        newer = sorted((message for message in raw.messages if message.id > after_id), key=lambda message: message.id)
-        found = [self._incoming(message, people) for message in newer]
+        people = people_in(answer)
+        found = [self._incoming(message, people) for message in messages]
         return [message for message in found if message is not None]
 
     @within(REQUEST_TIMEOUT)
     async def top_message_id(self, peer_id: int) -> int:
         """The id of the newest message in a chat; 0 if the chat is empty."""
-        raw = await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=1)
-        return max((message.id for message in raw.messages), default=0)
+        answer = await newest_messages(self._client, await self._peer(peer_id), 1)
+        return max((message.id for message in answer.messages), default=0)
 
     @within(PAGES_LIMIT)
     async def find_own_message(
@@ -326,24 +322,11 @@ class TelegramAccount:
     async def _find(
         self, peer: Any, wanted: Callable[[IncomingMessage], bool], text: str, since: datetime, exclude: Collection[int]
     ) -> int | None:
-        searched = offset_id = 0
-        while searched < SEARCH_DEPTH:
-            raw = await self._page(peer, offset_id=offset_id, add_offset=0, limit=SEARCH_PAGE)
-            page = sorted(raw.messages, key=lambda message: message.id, reverse=True)
-            for message in page:
-                # Deleted messages have no date.
-                at = getattr(message, "date", None)
-                if at is not None and at < since - CLOCK_MARGIN:
-                    return None
-                seen = self._incoming(message, {})
-                if seen is None or seen.message_id in exclude:
-                    continue
-                if wanted(seen) and same_text(seen.text, text):
-                    return seen.message_id
-            if not page:
-                return None
-            searched, offset_id = searched + len(page), page[-1].id
-        raise HistoryTooLong
+        def same(seen: IncomingMessage) -> bool:
+            return wanted(seen) and same_text(seen.text, text)
+
+        read = partial(self._incoming, entities={})
+        return await find_newest(self._client, peer, read, same, since=since, exclude=exclude)
 
     @within(REQUEST_TIMEOUT)
     async def messages_now(self, peer_id: int | None, message_ids: Sequence[int]) -> list[MessageNow]:
@@ -362,10 +345,10 @@ class TelegramAccount:
     @within(REQUEST_TIMEOUT)
     async def newest(self, peer_id: int, *, limit: int) -> list[MessageNow]:
         """The present state of the newest messages of a chat, at most `limit` (up to 100)."""
-        return self._messages_now(await self._page(await self._peer(peer_id), offset_id=0, add_offset=0, limit=limit))
+        return self._messages_now(await newest_messages(self._client, await self._peer(peer_id), limit))
 
     def _messages_now(self, answer: Any) -> list[MessageNow]:
-        people = {utils.get_peer_id(entity): entity for entity in [*answer.users, *answer.chats]}
+        people = people_in(answer)
         messages = [message for message in answer.messages if isinstance(message, types.Message)]
         return [message_now(message, people, self._session) for message in messages]
 
@@ -378,21 +361,6 @@ class TelegramAccount:
         if peer_id > 0 and peers.known_peer(self._client, peer_id) is None:
             # Telethon stores the users in every answer.
             await call(self._client, functions.messages.GetMessagesRequest([types.InputMessageID(message_id)]))
-
-    async def _page(self, peer: Any, *, offset_id: int, add_offset: int, limit: int) -> Any:
-        return await call(
-            self._client,
-            functions.messages.GetHistoryRequest(
-                peer,
-                offset_id=offset_id,
-                offset_date=None,
-                add_offset=add_offset,
-                limit=limit,
-                max_id=0,
-                min_id=0,
-                hash=0,
-            ),
-        )
 
     async def _peer(self, peer_id: int) -> Any:
         known = peers.known_peer(self._client, peer_id)

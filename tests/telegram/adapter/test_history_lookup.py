@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox.world.actions import sending
-from telegram import client
+from telegram import histories
 from telegram.errors import HistoryTooLong
 from telegram.types import ChatTarget
 from tests.telegram.accounts import Accounts, logged_in
@@ -40,7 +40,7 @@ async def test_a_search_ends_at_the_time_in_question(town: Town, accounts: Accou
     now = town.world.clock
     monkeypatch.setattr(town.world, "clock", lambda: now() + 3600)
     chatter(town, place, 120)
-    monkeypatch.setattr(client, "SEARCH_DEPTH", 200)
+    monkeypatch.setattr(histories, "SEARCH_DEPTH", 200)
     account = await accounts.open(await logged_in(town.anna), receive_updates=False)
     await account.dialogs()
     chat = ChatTarget(telegram_id=place)
@@ -50,7 +50,7 @@ async def test_a_search_ends_at_the_time_in_question(town: Town, accounts: Accou
 async def test_a_search_that_does_not_reach_the_time_in_question_decides_nothing(
     town: Town, accounts: Accounts, place: int, monkeypatch
 ):
-    monkeypatch.setattr(client, "SEARCH_DEPTH", 200)
+    monkeypatch.setattr(histories, "SEARCH_DEPTH", 200)
     account = await accounts.open(await logged_in(town.anna), receive_updates=False)
     await account.dialogs()
     chat = ChatTarget(telegram_id=place)
