@@ -11,7 +11,7 @@ from uuid import UUID
 
 from texts.json_text import from_json
 
-# The field that carries a campaign's id.
+# The field of an event's body that contains a campaign's id.
 CAMPAIGN_FIELD = "campaign_id"
 
 Names = Callable[[Collection[UUID]], Mapping[UUID, str]]
@@ -24,7 +24,7 @@ class Kind:
     campaign_of: CampaignOf | None
 
 
-# By the field of an event's body that carries the id.
+# The kinds by the field of an event's body that contains the id.
 _kinds: dict[str, Kind] = {}
 
 
@@ -38,7 +38,7 @@ def register(*fields: str, names: Names, campaign_of: CampaignOf | None = None) 
 
 
 def names_of(field: str, ids: Collection[UUID]) -> Mapping[UUID, str]:
-    """The names of the objects whose ids events carry in `field`; unknown ids are left out."""
+    """The names of the objects whose ids events have in `field`; unknown ids are left out."""
     return _kinds[field].names(ids) if field in _kinds else {}
 
 

@@ -1,4 +1,4 @@
-"""Messages of the bus: one that arrived in a queue, and a row of the outbox to publish."""
+"""Messages of the bus: a message that arrived in a queue, and a row of the outbox that is to be published."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,10 +20,10 @@ MessageArgs = (
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """What arrived, as far as a handler may care; `body` is exactly what the publisher sent.
+    """A message that arrived in a queue. `body` is exactly what the publisher sent.
 
-    `given_id` is the id that CoolThing gave to a message without an id in its properties or body. `deliveries` is how
-    often the broker delivered the message before without its being settled.
+    `given_id` is the id that the worker gave to a message without an id. `deliveries` is the number of earlier
+    deliveries that were not settled.
     """
 
     queue: str
@@ -41,7 +41,7 @@ class ReceivedMessage:
 
     @property
     def origin(self) -> tuple[str, str]:
-        """The exchange and routing key that are the message's type. A replay has them in its headers."""
+        """The exchange and routing key that determine the message's type. A replay has them in its headers."""
         exchange = self.headers.get(topology.ORIGINAL_EXCHANGE_HEADER)
         routing_key = self.headers.get(topology.ORIGINAL_ROUTING_KEY_HEADER)
         if isinstance(exchange, str) and isinstance(routing_key, str):
@@ -62,7 +62,7 @@ class ReceivedMessage:
 
     @property
     def event_id(self) -> UUID:
-        """The id in the body, or else one derived from the message id or the content. Works for undecodable bodies."""
+        """The id in the body, or else an id made from the message id or the content. Works for undecodable bodies."""
         return event_id(*self.origin, self.body, message_id=self.stable_message_id)
 
 

@@ -1,4 +1,4 @@
-"""Exports and erases a person's data in this room: bodies of events, wherever they are stored."""
+"""Exports and erases a person's data in the bus: bodies of events, wherever they are stored."""
 
 import json
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ class BusPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Rows that figures are counted by stay, emptied. An event that was not published yet is not published."""
+        """Empty the rows, which statistics need. Events that have not been published yet are deleted."""
         letters = _letters(person)
         failures, history, outbox = _failures(person, letters), _history(person, letters), _outbox(person)
         counted = {"outbox": len(outbox), "handling_failures": len(failures), "dead_letters": len(letters)}

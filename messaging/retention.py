@@ -1,4 +1,4 @@
-"""How long the bus remembers, and what else beat prunes with it."""
+"""How long rows are kept, and the deletion of older rows, for the bus and for some other tables."""
 
 from datetime import timedelta
 
@@ -6,21 +6,21 @@ from django.db import connection
 
 from messaging.database.clock import database_clock
 
-# Confirmed by the broker: kept for whoever wants to look, and for the rate of publishing.
+# Published events, for traces and for the publish rate.
 OUTBOX_DAYS = 1
-# A copy of an event may still arrive after the longest outage that we mean to survive.
+# Must be longer than the longest outage to survive: afterwards copies of handled events may still arrive.
 PROCESSED_DAYS = 7
-# Looked at for an hour (`messaging.consuming.copies`).
+# Used for an hour (`messaging.consuming.copies`).
 COPY_DAYS = 1
-# The archiver reads a failure within moments; a pause of its queue may last longer.
+# The archiver usually reads a failure at once, but its queue may be paused for days.
 FAILURE_DAYS = 7
-# Of the panel's logins: what failed is looked at for some days; a lock lasts a day at most.
+# Failed logins to the panel, for the list of failed logins. A lock lasts a day at most.
 LOGIN_FAILURE_DAYS = 7
-# What has expired goes at once: logins, and files with names that nobody confirmed (`import_drafts`).
+# Expired sessions are deleted at once: logins, and uploaded files that no operator confirmed (`import_drafts`).
 SESSION_DAYS = 0
-# Spans of the API's limits that are over.
+# Counters for past windows of the API's limits.
 REQUEST_COUNT_DAYS = 1
-# Rows a statement: short locks, and little to redo when the worker stops in between.
+# Rows per statement: few, so that locks are short and little is repeated if the worker stops.
 BATCH = 5_000
 
 _TABLES = (
@@ -35,14 +35,15 @@ _TABLES = (
 
 
 def prune_all() -> dict[str, int]:
-    """Delete what is past its time, in batches; the number of rows by table. Unpublished events are never deleted."""
+    """Delete old rows in batches. Returns the number of deleted rows by table. Unpublished events are never deleted."""
     return {table: _prune(table, key, column, timedelta(days=days)) for table, key, column, days in _TABLES}
 
 
 def _prune(table: str, key: str, column: str, age: timedelta) -> int:
-    # Rows that somebody else works on are left to the next time. An array is read once; a subquery after IN is read
-    # again for each row where the planner likes to, and skips those that it has just locked: more than a batch.
-    # The time goes in as a parameter: a volatile function inside WHERE would keep the index from being used.
+    # Rows that other transactions have locked are deleted next time. The ids are in an ARRAY, which is evaluated once:
+    # a subquery after IN may be evaluated again for each row, and then skips the rows that it has just locked, so that
+    # more than a batch is deleted. The time is a parameter, because a volatile function in WHERE prevents the use of
+    # the index.
     before = database_clock() - age
     removed = 0
     while True:

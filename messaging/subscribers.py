@@ -1,4 +1,4 @@
-"""The bus's own subscriptions: what died, and what nobody wanted, is kept in the database."""
+"""The bus's own subscriptions, which archive dead and unroutable messages in the database."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""The bus's own tasks, all sent by beat: housekeeping, replays of dead letters, figures of the queues.
+"""The bus's own tasks, all sent by beat: pruning, replays of dead letters, statistics of the queues.
 
-The names of tasks stay as they are: they stand in messages under way, in dead letters and in beat's rows.
+Do not rename tasks: messages under way, dead letters and beat's rows contain their names.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @shared_task(name="messaging.tasks.prune", base=WorkTask)
 def prune() -> None:
-    """Delete rows of the bus's tables that are past their time."""
+    """Delete old rows (see `messaging.retention`)."""
     removed = prune_all()
     log.info("pruned: %s", ", ".join(f"{name} {count}" for name, count in removed.items()))
 
@@ -30,8 +30,8 @@ def advance_replays() -> None:
 
 @shared_task(name="messaging.tasks_stats.sample_queues", base=WorkTask)
 def sample_queues() -> None:
-    """Ask the broker about its queues."""
+    """Store a sample of the queues' statistics."""
     try:
         queue_stats.sample()
     except ManagementUnavailable as problem:
-        log.warning("no figures of the queues: %s", problem)
+        log.warning("the queues' statistics are not available: %s", problem)

@@ -26,8 +26,12 @@ class OutboxStateFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[OutboxEvent]) -> QuerySet[OutboxEvent]:
         waiting = Q(published_at__isnull=True, parked_at__isnull=True)
-        wanted = {"waiting": waiting, "parked": Q(parked_at__isnull=False), "published": Q(published_at__isnull=False)}
-        return queryset.filter(wanted.get(self.value() or "", Q()))
+        conditions = {
+            "waiting": waiting,
+            "parked": Q(parked_at__isnull=False),
+            "published": Q(published_at__isnull=False),
+        }
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 @admin.register(OutboxEvent)

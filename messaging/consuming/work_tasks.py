@@ -1,7 +1,7 @@
 """Tasks of the work queues: what happens if a task fails, expires or is replayed.
 
 A message of a work queue names rows in the database, and beat sends messages for due rows again. So a task may run
-twice, and an expired message can be dropped. If a task fails, there is a defect, and its message becomes a dead letter.
+twice, and an expired message can be dropped. A failure of a task is a defect, and its message becomes a dead letter.
 """
 
 import logging
@@ -44,10 +44,10 @@ class WorkTask(Task):
                 queue=queue_of(self.request), event_id=identity, error=error, traceback=storable(str(einfo.traceback))
             )
         except Exception:
-            log.exception("task %s: why it failed could not be recorded", task_id)
+            log.exception("task %s: the error could not be recorded", task_id)
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """Record that a replay was handled, for the page of a bulk replay."""
+        """Record that a replay was handled, for the page that shows the outcomes of replays."""
         replay = as_uuid(self.request.get(topology.REPLAY_HEADER))
         if replay is not None:
             ProcessedEvent.objects.get_or_create(event_id=replay, subscription=queue_of(self.request))

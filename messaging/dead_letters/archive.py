@@ -1,4 +1,4 @@
-"""Dead letters in the database: the last copy of a message, kept until an operator decides about it."""
+"""Archives dead messages in the database as dead letters, about which operators decide."""
 
 import re
 import uuid
@@ -33,7 +33,7 @@ _NO_RECORD = "rejected without a recorded error: revoked or terminated, or refus
 
 # The service of messages that no queue has taken.
 _ADMIN = "admin"
-_ALARM_KEY = ".dead_letter"
+_REPORT_KEY = ".dead_letter"
 
 # The unique key of a dead letter: queue, event, digest of the body.
 LetterKey = tuple[str, uuid.UUID, str]
@@ -55,16 +55,18 @@ def archive_all(messages: Sequence[ReceivedMessage], *, unroutable: bool) -> Non
     opened = [
         dead_message
         for dead_message in fresh
-        if _keep(dead_message, letters[dead_message.record], again=dead_message.record in again)
+        if _record_death(dead_message, letters[dead_message.record], again=dead_message.record in again)
     ]
-    alarms = [
-        _alarm(letters[dead_message.record]) for dead_message in opened if not _is_notice(letters[dead_message.record])
+    events = [
+        _event_about(letters[dead_message.record])
+        for dead_message in opened
+        if not _is_dead_letter_report(letters[dead_message.record])
     ]
-    if alarms:
-        publish_on_commit(*alarms)
+    if events:
+        publish_on_commit(*events)
 
 
-def _alarm(letter: DeadLetter) -> DeadLetterKept:
+def _event_about(letter: DeadLetter) -> DeadLetterKept:
     """The event about a new dead letter, without the error's text, which may contain parts of the message."""
     # A message of the default exchange has only its queue's name as key.
     kind = f"sent directly to {letter.event_type[1:]}" if letter.event_type.startswith("/") else letter.event_type
@@ -73,13 +75,13 @@ def _alarm(letter: DeadLetter) -> DeadLetterKept:
     return DeadLetterKept(service=service, queue=letter.queue, letter_id=letter.pk, reason=reason)
 
 
-def _is_notice(letter: DeadLetter) -> bool:
+def _is_dead_letter_report(letter: DeadLetter) -> bool:
     """Whether the letter is an event about a dead letter, or a notification.
 
     The death of such a message publishes no event: the event would die too, and cause another event, and so on.
     """
-    is_alarm = letter.exchange == topology.EVENTS_EXCHANGE and letter.routing_key.endswith(_ALARM_KEY)
-    return is_alarm or letter.queue == topology.NOTIFICATIONS_QUEUE
+    is_report = letter.exchange == topology.EVENTS_EXCHANGE and letter.routing_key.endswith(_REPORT_KEY)
+    return is_report or letter.queue == topology.NOTIFICATIONS_QUEUE
 
 
 def _expired(dead_message: DeadMessage) -> bool:
@@ -124,11 +126,11 @@ def _replayed(dead: Iterable[DeadMessage]) -> dict[uuid.UUID, int]:
     return {
         dead_message.record: letter.pk
         for dead_message in dead
-        if (letter := sent.get(dead_message.replay)) and _is_of(dead_message, letter)
+        if (letter := sent.get(dead_message.replay)) and _is_replay_of(dead_message, letter)
     }
 
 
-def _is_of(dead_message: DeadMessage, letter: DeadLetter) -> bool:
+def _is_replay_of(dead_message: DeadMessage, letter: DeadLetter) -> bool:
     """Whether the message died as a replay of this letter.
 
     If not, a queue has taken a message that was unroutable before, and it died in that queue.
@@ -180,7 +182,7 @@ def _new(dead_message: DeadMessage) -> DeadLetter:
     )
 
 
-def _keep(dead_message: DeadMessage, letter: DeadLetter, *, again: bool) -> bool:
+def _record_death(dead_message: DeadMessage, letter: DeadLetter, *, again: bool) -> bool:
     """Record in the locked letter how the message died. `again` means after a replay.
 
     Returns whether the letter has become open, so that an operator has to decide about it.
@@ -196,25 +198,25 @@ def _keep(dead_message: DeadMessage, letter: DeadLetter, *, again: bool) -> bool
         letter.headers = plain({name: value for name, value in message.headers.items() if name != "x-death"})
     letter.x_death = plain(message.headers.get("x-death") or [])
     letter.reason = death.reason
-    letter.error, letter.traceback = _why(dead_message)
+    letter.error, letter.traceback = _error_of(dead_message)
     letter.error_class = error_class(letter.error)
     letter.count += 1
     letter.state = DeadLetter.State.OPEN
     if erased or letter.decision_reason == ERASED:
-        _empty(letter)
+        _erase_contents(letter)
     letter.save()
     DeadLetter.objects.filter(pk=letter.pk).update(last_seen_at=Now())
     return letter.state == DeadLetter.State.OPEN and not was_open
 
 
 def _died_again(dead_message: DeadMessage, letter: DeadLetter) -> None:
-    why = "" if letter.decision_reason == ERASED else _why(dead_message)[0]
+    why = "" if letter.decision_reason == ERASED else _error_of(dead_message)[0]
     note = ": ".join(filter(None, (dead_message.death.reason, why)))
     entry = DeadLetterEntry(letter=letter, what=DeadLetterEntry.What.DIED_AGAIN, note=note, replay=dead_message.replay)
     DeadLetterEntry.objects.bulk_create([entry], ignore_conflicts=True)
 
 
-def _empty(letter: DeadLetter) -> None:
+def _erase_contents(letter: DeadLetter) -> None:
     """Remove the contents of a message that was on its way when a person's data was erased.
 
     Only the death is recorded, and no operator has to decide about it.
@@ -273,7 +275,7 @@ def failures_of(
     return HandlingFailure.objects.filter(of_event, queue=queue, body_digest=digest)
 
 
-def _why(dead_message: DeadMessage) -> tuple[str, str]:
+def _error_of(dead_message: DeadMessage) -> tuple[str, str]:
     if dead_message.task:
         failures = HandlingFailure.objects.filter(
             queue=dead_message.death.queue, body_digest="", event_id=as_uuid(dead_message.message.headers.get("id"))

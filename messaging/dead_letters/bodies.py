@@ -1,4 +1,4 @@
-"""Bodies of dead letters: shows them to operators, compares them and checks edited ones."""
+"""Bodies of dead letters: how they are shown, compared and checked after an edit."""
 
 import difflib
 import json
@@ -15,7 +15,7 @@ from panelkit.errors import NotPossible
 from texts import decoding
 from texts.json_text import from_json
 
-# The time of a comparison grows with the square of the number of different lines.
+# The most lines that are compared: the time grows with the square of the number of different lines.
 _MOST_COMPARED_LINES = 2000
 # `messaging.dead_letters.archive.readable` writes bytes that are not UTF-8, and NUL, in this form.
 _WRITTEN_BYTE = re.compile(rb"\\x(00|[89a-f][0-9a-f])")

@@ -30,7 +30,7 @@ from panelkit.errors import NotPossible
 TASK = "messaging.tasks_replay.advance_replays"
 # Seconds between two slices in beat's schedule.
 PERIOD_SECONDS = 2.0
-# The longest time (seconds) that a late slice makes up for, and the most letters in one transaction.
+# A late slice makes up for at most this many seconds, and has at most this many dead letters (one transaction).
 _MOST_SLICE_SECONDS = 4.0
 _MOST_SLICE = 1000
 DEFAULT_PER_SECOND, MOST_PER_SECOND = 50, 500
@@ -174,7 +174,7 @@ def progress(batch: ReplayBatch) -> dict[str, int]:
 
 
 def _add_items(batch: ReplayBatch, letters: QuerySet[DeadLetter]) -> int:
-    """Create items for the open letters and return their number. One SQL statement, as there may be very many."""
+    """Create items for the open letters, in one SQL statement because there may be very many. Returns their number."""
     chosen = letters.filter(state=DeadLetter.State.OPEN).order_by("first_seen_at", "pk").values("pk")
     sql, params = chosen.query.sql_with_params()
     with connection.cursor() as cursor:

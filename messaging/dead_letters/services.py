@@ -1,4 +1,4 @@
-"""Operations on one dead letter: edit, replay, discard, reopen."""
+"""Operations on dead letters: edit, replay, discard, reopen."""
 
 import logging
 import uuid

@@ -53,10 +53,10 @@ def render(accept: str, *rooms: Collector) -> tuple[bytes, str]:
 
 
 def queue_families() -> Iterator[Metric]:
-    """The latest figures from the broker. `coolthing_queue_figures_age_seconds` is their age."""
+    """The latest sample of the queues' statistics. `coolthing_queue_figures_age_seconds` is its age."""
     messages = GaugeMetricFamily("rabbitmq_queue_messages", "Messages ready and unacknowledged", labels=["queue"])
     consumers = GaugeMetricFamily("rabbitmq_queue_consumers", "Consumers of the queue", labels=["queue"])
-    consume_rate = GaugeMetricFamily("rabbitmq_consume_rate", "Acknowledged messages a second", labels=["service"])
+    consume_rate = GaugeMetricFamily("rabbitmq_consume_rate", "Messages acknowledged per second", labels=["service"])
     newest = queue_stats.snapshot()
     acks = dict.fromkeys(SERVICES, 0.0)
     for name, row in sorted(newest.queues.items()):
@@ -71,14 +71,14 @@ def queue_families() -> Iterator[Metric]:
     if newest.age_seconds is not None:
         yield GaugeMetricFamily(
             "coolthing_queue_figures_age_seconds",
-            "Since the broker was last asked about its queues",
+            "Seconds since the last sample of the queues' statistics",
             newest.age_seconds,
         )
 
 
 def publish_rate() -> Metric:
     family = GaugeMetricFamily(
-        "rabbitmq_publish_rate", f"Events confirmed a second, over {PUBLISH_WINDOW_SECONDS} s", labels=["service"]
+        "rabbitmq_publish_rate", f"Events confirmed per second, over {PUBLISH_WINDOW_SECONDS} s", labels=["service"]
     )
     since = database_clock() - timedelta(seconds=PUBLISH_WINDOW_SECONDS)
     rows = OutboxEvent.objects.filter(published_at__gt=since).values_list("service").annotate(n=Count("id")).order_by()
@@ -101,7 +101,7 @@ def outbox_families() -> Iterator[Metric]:
 
 def dead_letters() -> Metric:
     """Open dead letters by the queue where they died."""
-    family = GaugeMetricFamily("coolthing_dead_letters", "Dead letters that nobody has decided on", labels=["queue"])
+    family = GaugeMetricFamily("coolthing_dead_letters", "Dead letters that wait for a decision", labels=["queue"])
     rows = DeadLetter.objects.filter(state=DeadLetter.State.OPEN).values_list("queue").annotate(n=Count("id"))
     open_by_queue = {queue or UNROUTABLE: count for queue, count in rows.order_by()}
     nothing = dict.fromkeys([*(queue.name for queue in topology.TOPOLOGY.queues if queue.dead_letters), UNROUTABLE], 0)
@@ -149,7 +149,9 @@ def _bound_label(bound: float) -> str:
 
 def _head_ages() -> Metric:
     family = GaugeMetricFamily(
-        "coolthing_queue_oldest_seconds", "How long the oldest message has been waiting, where known", labels=["queue"]
+        "coolthing_queue_oldest_seconds",
+        "Seconds for which the oldest message has been waiting, where known",
+        labels=["queue"],
     )
     now = database_clock()
     for queue, samples in sorted(queue_stats.history(now).items()):

@@ -78,7 +78,7 @@ class Probe:
             return int(cursor.fetchone()[0])
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Inside, handlers of `hold` events wait."""
         with psycopg.connect(database_url(), autocommit=True) as holder:
             holder.execute("SELECT pg_advisory_lock(%s)", [probe.HOLD_LOCK])
@@ -86,7 +86,7 @@ class Probe:
 
     @contextmanager
     def held_next(self) -> Iterator[Callable[[], object]]:
-        """Inside, as `held`, but in the lock's queue behind those who wait now: the function returns when they have
+        """Inside, as `locked`, but in the lock's queue behind those who wait now: the function returns when they have
         had it."""
         with psycopg.connect(database_url(), autocommit=True) as holder, ThreadPoolExecutor(1) as pool:
             before = self.waiting()

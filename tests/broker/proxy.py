@@ -56,11 +56,11 @@ class BlockingProxy:
                     continue
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
-        told = False
+        reported = False
         while not self._closing.is_set():
             blocked = self._blocked.is_set()
-            if blocked != told:
-                told = blocked
+            if blocked != reported:
+                reported = blocked
                 client.sendall(_method(*_BLOCKED, b"\x0dlow on memory") if blocked else _method(*_UNBLOCKED))
                 if blocked:
                     self._told.set()

@@ -47,7 +47,7 @@ def test_the_same_words_as_two_events_keep_each_their_own_error(probed: Probe):
         assert repr(letter.routing_key) in letter.error
 
 
-def test_a_letter_with_a_header_that_grows_when_it_is_written_out_can_be_replayed(
+def test_a_dead_letter_with_a_header_that_grows_when_it_is_written_out_can_be_replayed(
     probed: Probe, start_process: StartProcess
 ):
     probed.start_with_archiver()
@@ -77,7 +77,7 @@ def test_a_replay_reaches_only_the_queue_where_it_died(probed: Probe, start_proc
     assert (letter.state, letter.decided_by) == (DeadLetter.State.REPLAYED, "operator")
 
 
-def test_a_replay_that_fails_again_opens_the_letter_again_and_counts(probed: Probe, start_process: StartProcess):
+def test_a_replay_that_fails_again_opens_the_dead_letter_again_and_counts(probed: Probe, start_process: StartProcess):
     probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")

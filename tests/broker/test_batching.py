@@ -56,7 +56,7 @@ def test_what_waits_is_handled_together_and_a_bad_one_harms_no_other(probed: Pro
     worker = _worker(probed, f"--pool={pool}", "--concurrency=1")
     good = [BatchHappened() for _ in range(20)]
     failing = BatchHappened(text="fail")
-    with probed.held():
+    with probed.locked():
         _in_one_batch(probed, *good[:10], failing, *good[10:])
         probed.broker.publish(PROBE_EXCHANGE, BATCH_KEY, b"{nope")
     wait_until(lambda: ProcessedEvent.objects.count() == 21, what="records of all that were good")
@@ -68,16 +68,16 @@ def test_what_waits_is_handled_together_and_a_bad_one_harms_no_other(probed: Pro
 
 
 def test_a_full_queue_is_handled_in_few_transactions(probed: Probe):
-    held = [BatchHappened(text="hold") for _ in range(2)]
+    blocked = [BatchHappened(text="hold") for _ in range(2)]
     events = [BatchHappened() for _ in range(3 * probe.BATCH_SIZE)]
     worker = _worker(probed, "--concurrency=2")
-    with probed.held():
+    with probed.locked():
         # What comes one by one to children that wait for it would be handled one by one.
-        _publish(probed, *held)
+        _publish(probed, *blocked)
         wait_until(lambda: probed.waiting() == 2, what="busy children")
         _publish(probed, *events)
         probed.await_prefetched(BATCH_QUEUE)
-    _wait_for_effects([*held, *events])
+    _wait_for_effects([*blocked, *events])
     assert _is_left_empty(probed, worker)
     assert 2 <= worker.log().count(" together in ") <= 20
     assert probed.broker.ready(BATCH_DLQ) == 0
@@ -87,11 +87,11 @@ def test_a_child_killed_in_the_middle_of_a_batch_gives_all_of_it_back(probed: Pr
     worker = _worker(probed, "--concurrency=1")
     events = [BatchHappened() for _ in range(20)]
     with ExitStack() as kept:
-        with probed.held():
+        with probed.locked():
             _in_one_batch(probed, *events, BatchHappened(text="hold"))
             have_had_it = kept.enter_context(probed.held_next())
         have_had_it()
-        wait_until(lambda: probed.waiting() == 1, what="the batch to come to the one that is held")
+        wait_until(lambda: probed.waiting() == 1, what="the batch to come to the one that is blocked")
         for child in worker.children():
             os.kill(child, signal.SIGKILL)
     wait_until(lambda: len(_effects()) == 22)
@@ -116,7 +116,7 @@ def test_a_message_that_kills_its_worker_ends_at_the_delivery_limit_and_the_othe
 def test_a_warm_shutdown_settles_the_batch_that_is_under_way(probed: Probe):
     worker = _worker(probed, "--concurrency=1")
     events = [BatchHappened() for _ in range(10)]
-    with probed.held():
+    with probed.locked():
         _in_one_batch(probed)
         _publish(probed, *events)
         wait_until(lambda: probed.broker.ready(BATCH_QUEUE) == 0)
@@ -135,7 +135,7 @@ def test_a_warm_shutdown_settles_the_batch_that_is_under_way(probed: Probe):
 
 def test_a_terminated_batch_is_dead_lettered_not_acknowledged(probed: Probe):
     worker = _worker(probed, "--concurrency=1")
-    with probed.held():
+    with probed.locked():
         _in_one_batch(probed, BatchHappened(text="hold"), BatchHappened())
         probe.app.control.revoke(_active_task("record_all"), terminate=True, signal="SIGKILL")
         wait_until(lambda: probed.broker.ready(BATCH_DLQ) == 1, what="the first one in the DLQ")
@@ -149,7 +149,7 @@ def test_a_hard_time_limit_gives_the_batch_back(probed: Probe):
     # Long beside whatever may hold up this test: the broker gives a message to a worker FEW_DELIVERIES times more.
     worker = _worker(probed, "--concurrency=1", "--time-limit=5")
     events = [BatchHappened(text="hold"), BatchHappened(), BatchHappened()]
-    with probed.held():
+    with probed.locked():
         _publish(probed, *events)
         worker.wait_for_log("Hard time limit")
     _wait_for_effects(events)

@@ -54,7 +54,7 @@ def test_equal_messages_without_ids_are_handled_each_and_once_though_an_acknowle
 
     with TcpProxy.before(probed.broker.url) as network:
         worker = probed.start_worker("--concurrency=1", RABBITMQ_URL=network.url(probed.broker.url))
-        with probed.held():
+        with probed.locked():
             probed.broker.publish(PROBE_EXCHANGE, KEY, b'{"text": "hold"}')
             wait_until(lambda: probed.waiting() == 1)
             network.freeze()
@@ -151,7 +151,7 @@ def test_a_failing_handler_leaves_no_effect_but_its_error(probed: Probe):
 def test_a_killed_child_gives_the_event_back_and_its_effect_happens_once(probed: Probe):
     worker = probed.start_worker()
     event = ProbeHappened(text="hold")
-    with probed.held():
+    with probed.locked():
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
         for child in worker.children():
@@ -179,7 +179,7 @@ def test_a_child_that_dies_before_the_worker_has_reached_the_broker_is_replaced(
 def test_a_killed_worker_gives_the_event_to_another_one(probed: Probe):
     first = probed.start_worker(name="first")
     event = ProbeHappened(text="hold")
-    with probed.held():
+    with probed.locked():
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
         first.kill()
@@ -191,7 +191,7 @@ def test_a_killed_worker_gives_the_event_to_another_one(probed: Probe):
 def test_two_copies_at_the_same_time_have_one_effect(probed: Probe):
     worker = probed.start_worker()
     event = ProbeHappened(text="hold")
-    with probed.held():
+    with probed.locked():
         _publish(probed, event)
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
@@ -217,7 +217,7 @@ def test_a_revoked_event_is_dead_lettered_not_acknowledged(probed: Probe):
 def test_a_terminated_event_is_dead_lettered_not_acknowledged(probed: Probe):
     worker = probed.start_worker()
     event = ProbeHappened(text="hold")
-    with probed.held():
+    with probed.locked():
         _publish(probed, event)
         wait_until(lambda: probed.waiting() == 1)
         probe.app.control.revoke(_task_id(event), terminate=True, signal="SIGKILL")
@@ -264,7 +264,7 @@ def test_task_events_show_the_event_as_root_and_hide_its_text(probed: Probe):
     assert "a secret" not in json.dumps(seen)
 
 
-def test_a_worker_whose_queue_has_no_subscriber_ends_and_says_so(broker: Broker, start_process: StartProcess):
+def test_a_worker_whose_queue_has_no_subscriber_ends_with_the_reason(broker: Broker, start_process: StartProcess):
     worker = start_process(
         "celery", "-A", "tests.broker.unsubscribed", "worker", "-Q", topology.LLM_QUEUE, "--concurrency=1"
     )

@@ -32,7 +32,7 @@ def _die(probed: Probe, event: ProbeHappened, exchange: str = PROBE_EXCHANGE, ke
     return _letter(event)
 
 
-def test_an_edited_letter_is_handled_by_its_replay_also_one_published_straight_to_its_queue(
+def test_a_replay_of_an_edited_dead_letter_is_handled_even_if_it_was_published_directly_to_its_queue(
     probed: Probe, start_process: StartProcess
 ):
     probed.start_with_archiver()
@@ -45,12 +45,12 @@ def test_an_edited_letter_is_handled_by_its_replay_also_one_published_straight_t
     )
     dead_letter_replay(letter_id=letter.pk, by="ann")
     wait_until(lambda: probed.effects(event.id) == 1)
-    told = [step.what for step in trace(event.id).steps]
-    assert told.index("dead-lettered") < told.index("replayed") < told.index("handled")
+    steps = [step.what for step in trace(event.id).steps]
+    assert steps.index("dead-lettered") < steps.index("replayed") < steps.index("handled")
     assert ProcessedEvent.objects.get(event_id=event.id).seconds is not None
 
 
-def test_an_edit_that_does_not_help_comes_back_as_the_same_letter(probed: Probe, start_process: StartProcess):
+def test_an_edit_that_does_not_help_comes_back_as_the_same_dead_letter(probed: Probe, start_process: StartProcess):
     probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
@@ -78,7 +78,7 @@ def test_an_expired_message_is_archived_with_its_own_reason_and_can_be_replayed(
     wait_until(lambda: probed.effects(event.id) == 1)
 
 
-def test_the_copy_for_onlookers_expires_without_another_letter(probed: Probe):
+def test_the_copy_in_the_brokers_queue_expires_without_another_dead_letter(probed: Probe):
     """A DLQ of the same make as ours, but for its TTL: what expires there is gone, and nobody hears of it."""
     ours = topology.TOPOLOGY.queue(topology.LEADS_DLQ)
     short = topology.QueueSpec(SHORT_DLQ, ((topology.EVENTS_DLX, f"{PROBE_QUEUE}.failed"),), message_ttl_ms=300)
@@ -103,23 +103,25 @@ def test_the_copy_for_onlookers_expires_without_another_letter(probed: Probe):
 
 @contextmanager
 def _onlooker(probed: Probe) -> Iterator[Callable[[], bool]]:
-    """Whether a copy has come to the short DLQ. It is held from then on to the end, so it cannot expire unseen.
+    """Whether a copy has come to the short DLQ. The copy stays unacknowledged to the end, so it cannot expire unseen.
 
     Given back, it is as old as it is, and expires then.
     """
-    held: list[object] = []
+    received: list[object] = []
 
     def seen() -> bool:
         with suppress(TimeoutError):
             onlooker.drain_events(timeout=0.1)
-        return bool(held)
+        return bool(received)
 
     with Connection(probed.broker.url) as onlooker:
-        onlooker.default_channel.basic_consume(SHORT_DLQ, callback=held.append)
+        onlooker.default_channel.basic_consume(SHORT_DLQ, callback=received.append)
         yield seen
 
 
-def test_an_unroutable_message_is_replayed_to_whoever_wants_it_by_now(probed: Probe, start_process: StartProcess):
+def test_an_unroutable_message_is_replayed_to_the_queues_that_are_bound_by_now(
+    probed: Probe, start_process: StartProcess
+):
     probed.start_with_archiver()
     start_process("manage.py", "relay_events")
     event = ProbeHappened()

@@ -57,7 +57,7 @@ def test_hints_to_a_silent_broker_are_dropped_with_one_line(
     proxy: TcpProxy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     # The rest that a first failure brings is not over before the last of them, however slowly they are sent.
-    monkeypatch.setattr(celery_tasks, "_REST_SECONDS", 600.0)
+    monkeypatch.setattr(celery_tasks, "_OPEN_SECONDS", 600.0)
     with silent(proxy), caplog.at_level(logging.WARNING, logger=celery_tasks.__name__):
         hint("second")
         for number in range(100):
@@ -67,7 +67,7 @@ def test_hints_to_a_silent_broker_are_dropped_with_one_line(
 
 
 def test_hints_go_on_when_the_broker_answers_again(proxy: TcpProxy, broker: Broker, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(celery_tasks, "_REST_SECONDS", 0.5)
+    monkeypatch.setattr(celery_tasks, "_OPEN_SECONDS", 0.5)
     with silent(proxy):
         hint("second")
     proxy.reset()

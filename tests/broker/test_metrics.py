@@ -154,16 +154,19 @@ def test_prometheus_has_the_wire_contracts_metrics_once_and_with_the_brokers_fig
         broker.publish(topology.LEADS_EXCHANGE, "lead.1", str(number).encode())
     publish(EVENTS)
     wait_until(lambda: ProcessedEvent.objects.filter(subscription=topology.NOTIFIER_QUEUE).count() == EVENTS)
-    said = sampled(broker)
+    figures_by_queue = sampled(broker)
 
-    messages = {queue: float(figures[0]) for queue, figures in said.items()}
+    messages = {queue: float(figures[0]) for queue, figures in figures_by_queue.items()}
     wait_until(lambda: prometheus.values(CONTRACT[0], "queue") == messages, what="the messages")
-    consumers = {queue: float(figures[1]) for queue, figures in said.items()}
+    consumers = {queue: float(figures[1]) for queue, figures in figures_by_queue.items()}
     # The counts of messages may be those of an earlier look, which had other consumers.
     wait_until(lambda: prometheus.values(CONTRACT[1], "queue") == consumers, what="the consumers")
     assert consumers[topology.NOTIFIER_QUEUE] == 1
     # Queues that other tests used a moment ago may still show a rate: the broker's word counts for each of them.
-    acks = {service: sum(said[q][2] for q, s in topology.SERVICES.items() if s == service) for service in SERVICES}
+    acks = {
+        service: sum(figures_by_queue[q][2] for q, s in topology.SERVICES.items() if s == service)
+        for service in SERVICES
+    }
     assert acks["notifier"] > 0
     wait_until(lambda: prometheus.values(CONTRACT[3], "service") == pytest.approx(acks), what="the rates")
     assert prometheus.values(f"max_over_time({CONTRACT[2]}[1h])", "service") == {

@@ -36,7 +36,7 @@ def test_a_worker_that_starts_finds_its_queue_paused(probed: Probe):
 def test_what_a_worker_has_prefetched_still_finishes_after_a_pause(probed: Probe):
     worker = probed.start_worker("--concurrency=1")
     events = [ProbeHappened(text="hold"), ProbeHappened(), ProbeHappened()]
-    with probed.held():
+    with probed.locked():
         for event in events:
             probed.broker.publish(PROBE_EXCHANGE, KEY, event.to_json().encode())
         wait_until(lambda: probed.waiting() == 1)

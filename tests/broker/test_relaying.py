@@ -29,9 +29,9 @@ def _publish(*events: ProbeHappened) -> None:
         publish_on_commit(*events)
 
 
-def _relay(start_process: StartProcess, says: str = "relay: publishing", **env: str) -> Process:
+def _relay(start_process: StartProcess, line: str = "relay: publishing", **env: str) -> Process:
     relay = start_process("manage.py", "relay_events", **env)
-    relay.wait_for_log(says)
+    relay.wait_for_log(line)
     return relay
 
 
@@ -81,7 +81,7 @@ def test_a_relay_killed_between_publishing_and_marking_resends_and_the_effect_ha
 
 def test_a_standby_takes_over_from_a_killed_relay(probed: Probe, start_process: StartProcess):
     first = _relay(start_process)
-    second = _relay(start_process, says="relay: standing by")
+    second = _relay(start_process, line="relay: standing by")
     first.kill()
     second.wait_for_log("relay: publishing")
     _publish(ProbeHappened())
@@ -93,7 +93,7 @@ def test_a_standby_takes_over_from_a_frozen_relay_which_stands_by_when_it_thaws(
     probed: Probe, start_process: StartProcess
 ):
     first = _relay(start_process, RELAY_SILENT_SECONDS="2")
-    second = _relay(start_process, says="relay: standing by", RELAY_SILENT_SECONDS="2")
+    second = _relay(start_process, line="relay: standing by", RELAY_SILENT_SECONDS="2")
     first.signal(signal.SIGSTOP)
     second.wait_for_log("relay: publishing")
     event = ProbeHappened()
@@ -129,8 +129,10 @@ def test_a_relay_whose_broker_connection_is_closed_comes_back(probed: Probe, sta
     wait_until(_all_published)
 
 
-def test_without_a_broker_the_relay_says_so_once_and_still_stops_cleanly(broker: Broker, start_process: StartProcess):
-    relay = _relay(start_process, says="relay: waiting for the broker", RABBITMQ_URL="pyamqp://a:b@127.0.0.1:1/x")
+def test_without_a_broker_the_relay_reports_it_once_and_still_stops_cleanly(
+    broker: Broker, start_process: StartProcess
+):
+    relay = _relay(start_process, line="relay: waiting for the broker", RABBITMQ_URL="pyamqp://a:b@127.0.0.1:1/x")
     assert relay.log().count("waiting for the broker") == 1
     assert relay.stop() == 0
 
@@ -142,7 +144,7 @@ def test_sigterm_ends_a_relay_cleanly(broker: Broker, start_process: StartProces
     assert "relay: stopped" in relay.log()
 
 
-def test_what_the_broker_cannot_take_is_parked_with_a_reason_and_the_rest_goes_out(
+def test_an_event_that_the_broker_cannot_accept_is_unpublishable_with_a_reason_and_the_others_are_published(
     probed: Probe, start_process: StartProcess
 ):
     before, after = ProbeHappened(), ProbeHappened()
@@ -163,7 +165,7 @@ def test_what_the_broker_cannot_take_is_parked_with_a_reason_and_the_rest_goes_o
     assert "headers cannot be written as AMQP" in reasons["odd_headers"]
 
 
-def test_a_parked_event_is_reported_once_even_when_it_is_released_and_parked_again(
+def test_an_unpublishable_event_is_reported_once_even_when_it_is_released_and_fails_again(
     probed: Probe, start_process: StartProcess
 ):
     _publish(ProbeHappened(text="x" * MAX_BODY_BYTES))
@@ -173,14 +175,14 @@ def test_a_parked_event_is_reported_once_even_when_it_is_released_and_parked_aga
         wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
         outbox_release(outbox_id=parked.id, by="somebody")
     wait_until(lambda: OutboxEvent.objects.filter(parked_at__isnull=False).exists())
-    told = [decode(topology.EVENTS_EXCHANGE, "probe.error", body) for body in _bodies(probed.broker)]
-    alarms = [event for event in told if isinstance(event, ServiceErrorEvent)]
+    reported = [decode(topology.EVENTS_EXCHANGE, "probe.error", body) for body in _bodies(probed.broker)]
+    alarms = [event for event in reported if isinstance(event, ServiceErrorEvent)]
     assert {alarm.id for alarm in alarms} == {alarms[0].id}
     assert str(parked.event_id) not in alarms[0].reason and "Find it in the outbox" in alarms[0].reason
     assert "bytes" in alarms[0].reason
 
 
-def test_what_comes_back_from_the_broker_is_parked(probed: Probe, start_process: StartProcess):
+def test_an_event_that_the_broker_returns_is_unpublishable(probed: Probe, start_process: StartProcess):
     """An exchange without an alternate, and no queue bound to it."""
     with probed.broker.channel() as channel:
         channel.exchange_declare("deaf_exchange", "topic", durable=True, auto_delete=False)
@@ -191,7 +193,9 @@ def test_what_comes_back_from_the_broker_is_parked(probed: Probe, start_process:
     assert "no queue" in OutboxEvent.objects.get(exchange="deaf_exchange").parked_reason
 
 
-def test_what_the_broker_nacks_is_parked_in_the_end_and_holds_up_nothing(probed: Probe, start_process: StartProcess):
+def test_an_event_that_the_broker_nacks_is_unpublishable_in_the_end_and_delays_no_other(
+    probed: Probe, start_process: StartProcess
+):
     with probed.broker.channel() as channel:
         full = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "reject-publish"}
         channel.queue_declare("full_queue", durable=True, auto_delete=False, arguments=full)
@@ -229,7 +233,7 @@ def test_a_row_that_commits_after_rows_with_higher_ids_goes_out(probed: Probe, s
     wait_until(lambda: late.id in _published())
 
 
-def test_an_alarm_of_the_brokers_makes_the_relay_wait_and_say_so(probed: Probe, start_process: StartProcess):
+def test_an_alarm_of_the_broker_makes_the_relay_wait_and_report_it(probed: Probe, start_process: StartProcess):
     with BlockingProxy(probed.broker.url) as proxy:
         relay = _relay(start_process, RABBITMQ_URL=proxy.url)
         proxy.block()
@@ -274,7 +278,7 @@ def test_an_exchange_of_ours_that_is_missing_makes_the_relay_wait_not_park(probe
         channel.exchange_delete(topology.LEADS_EXCHANGE)
     with transaction.atomic():
         outbox.enqueue(_row(topology.LEADS_EXCHANGE))
-    relay = _relay(start_process, says="run manage.py setup_broker")
+    relay = _relay(start_process, line="run manage.py setup_broker")
     declare.declare(url=probed.broker.url)
     wait_until(_all_published)
     assert relay.is_running()

@@ -113,7 +113,7 @@ def test_spans_that_wait_are_sent_when_a_worker_ends(
 
 
 @pytest.mark.parametrize("answers", ["refuses", "is silent"])
-def test_a_collector_that_is_away_keeps_nobody_from_publishing_handling_and_ending(
+def test_an_unavailable_collector_keeps_no_process_from_publishing_handling_and_ending(
     probed: Probe, start_process: StartProcess, collector: Collector, answers: str
 ):
     with socket.create_server(("127.0.0.1", 0)) as nobody:

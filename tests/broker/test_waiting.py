@@ -18,21 +18,21 @@ def _task_id(event: ProbeHappened) -> str:
 
 def test_what_waits_behind_a_terminated_event_is_handled(probed: Probe):
     probed.start_worker("--concurrency=1")
-    held, waiting = ProbeHappened(text="hold"), ProbeHappened()
-    with probed.held():
-        _publish(probed, held)
+    blocked, waiting = ProbeHappened(text="hold"), ProbeHappened()
+    with probed.locked():
+        _publish(probed, blocked)
         wait_until(lambda: probed.waiting() == 1)
         _publish(probed, waiting)
         wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0, what="a prefetched message")
-        probe.app.control.revoke(_task_id(held), terminate=True, signal="SIGKILL")
+        probe.app.control.revoke(_task_id(blocked), terminate=True, signal="SIGKILL")
         wait_until(lambda: probed.effects(waiting.id) == 1, what="the effect of the next one")
 
 
 def test_what_is_revoked_while_it_waits_is_dead_lettered_and_its_neighbours_are_handled(probed: Probe):
     worker = probed.start_worker("--concurrency=1")
-    held, revoked, neighbours = ProbeHappened(text="hold"), ProbeHappened(), [ProbeHappened(), ProbeHappened()]
-    with probed.held():
-        _publish(probed, held)
+    blocked, revoked, neighbours = ProbeHappened(text="hold"), ProbeHappened(), [ProbeHappened(), ProbeHappened()]
+    with probed.locked():
+        _publish(probed, blocked)
         wait_until(lambda: probed.waiting() == 1)
         _publish(probed, neighbours[0], revoked, neighbours[1])
         wait_until(lambda: probed.broker.ready(PROBE_QUEUE) == 0, what="prefetched messages")

@@ -79,7 +79,7 @@ def test_ticks_of_a_time_without_a_worker_are_dropped_and_a_failing_one_is_kept_
     assert worker.is_running() and _expired() == len(PERIODS) + 1
 
 
-def test_a_replay_that_fails_again_comes_back_as_the_same_letter(probed: Probe, start_process: StartProcess):
+def test_a_replay_that_fails_again_comes_back_as_the_same_dead_letter(probed: Probe, start_process: StartProcess):
     probed.start_with_archiver(name="llm", queue=topology.LLM_QUEUE)
     start_process("manage.py", "relay_events")
     celery_app.send_task("leads.tasks.answer_lead", args=["no id"])

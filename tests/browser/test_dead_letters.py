@@ -122,7 +122,7 @@ def test_a_dead_letter_is_discarded_with_a_reason_and_reopened(panel: Panel, let
     assert dead.state == "open"
 
 
-def test_the_trace_of_a_letter_is_one_click_away(panel: Panel, letters: list[DeadLetter]) -> None:
+def test_the_trace_of_a_dead_letter_is_one_click_away(panel: Panel, letters: list[DeadLetter]) -> None:
     panel.open(f"{LIST}{letters[0].pk}/change/")
     panel.submit('#history a:has-text("Trace of the event")')
     assert panel.path == f"/admin/trace/{letters[0].event_id}/"

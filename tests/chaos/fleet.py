@@ -68,8 +68,8 @@ class Fleet:
         """The end of each process's log, of all its lives."""
         lines = []
         for name, lives in self._lives.items():
-            said = "".join(life.log() for life in lives).splitlines()
-            lines += [f"--- {name}, {len(lives)} lives", *said[-_LAST_LINES:]]
+            printed = "".join(life.log() for life in lives).splitlines()
+            lines += [f"--- {name}, {len(lives)} lives", *printed[-_LAST_LINES:]]
         return lines
 
     def kill(self, name: str, *, alone: bool = False) -> None:

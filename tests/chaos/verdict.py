@@ -106,12 +106,12 @@ class Verdict:
         return {(row["queue"], row["event_id"]) for row in self._rows(query)}
 
     def _stories(self, keys: Iterable[Handled]) -> str:
-        told = []
+        lines = []
         for queue, event in sorted(keys)[:_STORIES]:
-            told.append(f"  {queue or '(unroutable)'} {event}")
+            lines.append(f"  {queue or '(unroutable)'} {event}")
             for name, query in _TABLES.items():
-                told += [f"    {name}: {_line(row)}" for row in self._rows(query, event)] or [f"    {name}: none"]
-        return "\n".join(told)
+                lines += [f"    {name}: {_line(row)}" for row in self._rows(query, event)] or [f"    {name}: none"]
+        return "\n".join(lines)
 
     def _rows(self, query: str, *arguments: object) -> list[dict[str, Any]]:
         with psycopg.connect(self._url, row_factory=dict_row) as connection:

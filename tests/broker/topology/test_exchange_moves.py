@@ -101,7 +101,7 @@ def _take_all(broker: Broker, queue: str) -> list[str]:
         return [message.body for message in iter(lambda: channel.basic_get(queue, no_ack=True), None)]
 
 
-def test_what_is_published_meanwhile_reaches_every_queue_that_wants_it(old: Broker):
+def test_messages_published_during_the_move_reach_every_bound_queue(old: Broker):
     before = _bindings(old)
     publisher = _Publisher(old)
     with ThreadPoolExecutor(len(WANTED)) as pool:
@@ -195,7 +195,9 @@ def test_a_policy_of_higher_priority_stops_the_move_before_it_begins(old: Broker
     wait_until(lambda: _next_run(old))
 
 
-def test_who_may_not_set_policies_is_told_what_is_needed_before_anything_begins(old: Broker, modest_api: ManagementApi):
+def test_a_user_who_may_not_set_policies_gets_the_reason_before_anything_changes(
+    old: Broker, modest_api: ManagementApi
+):
     before = _bindings(old)
     with pytest.raises(BrokerChangeRefused, match="as a user with the tag policymaker"):
         _move(old, modest_api)

@@ -60,8 +60,8 @@ def _move(broker: Broker, url: str = "", seconds: float = SHORTLY) -> list[str]:
 
 
 def _body() -> bytes:
-    said = {"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "u", "message": "привет"}
-    return json.dumps({"id": str(uuid.uuid4()), **said}, ensure_ascii=False).encode()
+    fields = {"worker_id": "w", "campaign_id": "c", "chat_id": 1, "username": "u", "message": "привет"}
+    return json.dumps({"id": str(uuid.uuid4()), **fields}, ensure_ascii=False).encode()
 
 
 def _publish_many(broker: Broker, count: int = MANY) -> list[bytes]:
@@ -220,7 +220,7 @@ def test_a_queue_with_consumers_is_left_alone(changed: Broker):
     wait_until(lambda: changed.ready(QUEUE) == len(bodies))
 
 
-def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(changed: Broker):
+def test_a_message_that_a_worker_still_handles_is_not_deleted_with_its_queue(changed: Broker):
     # A classic queue's consumers do not tell of messages that outlast them, as after a pause: only old figures do.
     _declare_otherwise(changed, {"x-queue-type": "classic"})
     bodies = _publish_many(changed, 3)
@@ -232,7 +232,7 @@ def test_a_message_that_somebody_still_handles_is_not_deleted_with_its_queue(cha
     assert sorted(message.body for message in _take_all(changed)) == sorted(bodies)
 
 
-def test_what_the_move_itself_held_when_the_broker_counted_does_not_stop_it(
+def test_messages_that_the_move_itself_had_taken_when_the_broker_counted_do_not_stop_it(
     changed: Broker, monkeypatch: pytest.MonkeyPatch
 ):
     bodies = _publish_many(changed, 3)

@@ -110,7 +110,7 @@ def test_who_may_not_set_policies_declares_the_rest_and_names_what_an_administra
     ]  # fmt: skip
 
 
-def test_a_migration_calls_the_broker_right_only_when_the_policy_holds(broker: Broker, modest_url: str):
+def test_a_migration_reports_a_correct_broker_only_when_the_policy_applies(broker: Broker, modest_url: str):
     nothing = "replaced: 0 exchanges, 0 queues"
     policies.policy_delete(ALTERNATE_POLICY, broker.api)
     code, output = _run("--migrate", RABBITMQ_MANAGEMENT_URL=modest_url)

@@ -160,7 +160,7 @@ def test_a_single_message_of_a_batching_queue_goes_to_the_same_handler(transacti
     assert effects.calls == [1]
 
 
-def test_the_task_names_the_failed_positions_in_few_letters(transactional_db: None, effects: ChosenEffects):
+def test_the_task_returns_the_failed_positions_in_few_characters(transactional_db: None, effects: ChosenEffects):
     batch = [_args(b"") if position % 2 else _args(_bodies(_events(str(position)))[0]) for position in range(200)]
     assert int(current_app.tasks[f"{TASK}.many"].run(batch), 16) == int("10" * 100, 2)
 

@@ -65,8 +65,8 @@ def _events(*names: str) -> list[TreePlanted]:
 
 
 def _run(events: Sequence[TreePlanted], *bodies: bytes) -> set[int]:
-    told = [*(event.to_json().encode() for event in events), *bodies]
-    return handle_batch(QUEUE, [(EXCHANGE, KEY, body, {}, None) for body in told])
+    delivered = [*(event.to_json().encode() for event in events), *bodies]
+    return handle_batch(QUEUE, [(EXCHANGE, KEY, body, {}, None) for body in delivered])
 
 
 def _planted() -> list[str]:
@@ -103,7 +103,7 @@ def test_what_was_handled_before_or_comes_twice_is_left_out(garden: Garden):
     assert garden.names() == ["a", "b"]
 
 
-def test_slow_handlers_do_not_hold_their_locks_for_the_others(garden: Garden, monkeypatch: pytest.MonkeyPatch):
+def test_slow_handlers_do_not_keep_their_locks_for_the_others(garden: Garden, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(batch_execution, "COMMIT_AFTER_SECONDS", 0.0)
     events = _events("a", "b", "rotten", "c")
     assert _run(events) == {2}

@@ -30,7 +30,7 @@ def run_json(*argv: str) -> Any:
     return json.loads(run(*argv, "--json"))
 
 
-def test_letters_are_listed_with_filters():
+def test_dead_letters_are_listed_with_filters():
     lead, script = letter_of(message="rye bread"), letter_of(topology.SCRIPTS_QUEUE)
     assert "2 of 2 dead letters" in run("dead_letters", "list")
     assert [letter["id"] for letter in run_json("dead_letters", "list", "--queue", "scripts_queue")] == [script.pk]
@@ -39,14 +39,14 @@ def test_letters_are_listed_with_filters():
     assert "no dead letters" in run("dead_letters", "list", "--state", "discarded")
 
 
-def test_a_letter_is_shown_whole():
+def test_a_dead_letter_is_shown_whole():
     dead = letter_of(message="rye bread")
     dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann", asking=Shell())
     text = run("dead_letters", "show", str(dead.pk))
     assert '-  "message": "rye bread"' in text
     assert "edited ann" in text
-    told = run_json("dead_letters", "show", str(dead.pk))
-    assert (told["edited_body"], told["history"][0]["by"]) == ('{"message": "wheat"}', "ann")
+    output = run_json("dead_letters", "show", str(dead.pk))
+    assert (output["edited_body"], output["history"][0]["by"]) == ('{"message": "wheat"}', "ann")
     with pytest.raises(CommandError, match="no dead letter"):
         run("dead_letters", "show", "0")
 
@@ -66,7 +66,7 @@ def test_a_body_with_half_a_character_is_shown_as_it_was_written():
     assert "\\ud800 rye" in run("dead_letters", "show", str(dead.pk))
 
 
-def test_figures_that_nobody_has_renewed_are_listed_with_their_age():
+def test_stale_statistics_are_listed_with_their_age():
     figures = {"ready": 7, "unacked": 0, "consumers": 1, "published": 7, "publish_rate": 0.0, "ack_rate": 0.0}
     QueueSample.objects.create(queue=topology.LEADS_QUEUE, **figures)
     QueueSample.objects.update(at=timezone.now() - timedelta(seconds=79))
@@ -76,11 +76,11 @@ def test_figures_that_nobody_has_renewed_are_listed_with_their_age():
     assert "old" not in run("queues", "list")
 
 
-def test_matching_letters_are_replayed_in_the_background_and_logged():
+def test_matching_dead_letters_are_replayed_in_the_background_and_logged():
     dead, other = letter_of(message="rye bread"), letter_of(message="cake")
-    told = run_json("dead_letters", "replay", "--text", "rye", "--per-second", "5")
+    output = run_json("dead_letters", "replay", "--text", "rye", "--per-second", "5")
     batch = ReplayBatch.objects.get()
-    assert (told["batch"], told["letters"]) == (str(batch.pk), 1)
+    assert (output["batch"], output["letters"]) == (str(batch.pk), 1)
     assert (batch.what, batch.per_second) == ('all dead letters with text "rye"', 5)
     replays_advance()
     assert OutboxEvent.objects.get().event_id == dead.event_id
@@ -89,19 +89,19 @@ def test_matching_letters_are_replayed_in_the_background_and_logged():
     assert LogEntry.objects.get().user.username == "command-line"
 
 
-@pytest.mark.parametrize(("number", "said"), [(1, ": 1 dead letter, at most"), (2, ": 2 dead letters, at most")])
-def test_a_replay_says_how_many_letters_it_has(number: int, said: str):
-    assert said in run("dead_letters", "replay", *(str(letter_of().pk) for _ in range(number)))
+@pytest.mark.parametrize(("number", "expected"), [(1, ": 1 dead letter, at most"), (2, ": 2 dead letters, at most")])
+def test_a_replay_shows_how_many_dead_letters_it_has(number: int, expected: str):
+    assert expected in run("dead_letters", "replay", *(str(letter_of().pk) for _ in range(number)))
 
 
-def test_letters_are_chosen_by_their_numbers():
+def test_dead_letters_are_chosen_by_their_numbers():
     first, second, _ = letter_of(), letter_of(), letter_of()
     assert run_json("dead_letters", "replay", str(first.pk), "--id", str(second.pk))["letters"] == 2
     assert ReplayBatch.objects.get().what == f"all dead letters with the numbers {first.pk}, {second.pk}"
     assert {item.letter_id for item in ReplayBatch.objects.get().items.all()} == {first.pk, second.pk}
 
 
-def test_letters_are_discarded_with_a_reason_and_logged():
+def test_dead_letters_are_discarded_with_a_reason_and_logged():
     dead = letter_of()
     with pytest.raises(CommandError, match="--reason"):
         run("dead_letters", "discard", str(dead.pk))
@@ -114,7 +114,7 @@ def test_letters_are_discarded_with_a_reason_and_logged():
 
 
 @pytest.mark.parametrize("action", ["replay", "discard"])
-def test_everything_is_only_meant_when_it_is_said(action: str):
+def test_everything_is_chosen_only_by_an_explicit_option(action: str):
     letter_of()
     with pytest.raises(CommandError, match="--all"):
         run("dead_letters", action)

@@ -23,8 +23,8 @@ def test_all_connections_notice_a_database_that_vanished():
     expected = {name: str(value) for name, value in settings.DATABASE_LINK.items()}
     with connect_direct("tests") as direct:
         for link in (direct, connection.connection):
-            told = link.info.get_parameters()
-            assert {name: told.get(name) for name in expected} == expected
+            parameters = link.info.get_parameters()
+            assert {name: parameters.get(name) for name in expected} == expected
 
 
 @pytest.mark.django_db

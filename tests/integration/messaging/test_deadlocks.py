@@ -27,7 +27,7 @@ from tests.integration.locks import row_locked, working
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_letters_die_again_while_they_are_replayed():
+def test_dead_letters_die_again_while_they_are_replayed():
     bodies = sorted((json.dumps({"id": str(uuid.uuid4())}).encode() for _ in range(2)), key=body_digest, reverse=True)
     for body in bodies:
         archive(body)

@@ -183,7 +183,7 @@ def test_an_activated_script_whose_id_cannot_be_kept_is_refused_in_words(queue: 
         event_of(subscription_of(queue), message)
 
 
-def test_a_letter_with_a_byte_order_mark_is_searched_edited_and_erased_like_any_other(world: World):
+def test_a_dead_letter_with_a_byte_order_mark_is_searched_edited_and_erased_like_any_other(world: World):
     body = (BOM + json.dumps(world.event(telegram_user_id="501"))).encode()
     key = f"lead.{world.campaign.id}"
     death = {

@@ -150,7 +150,7 @@ def _dead(deliveries: int = 0) -> ReceivedMessage:
     return ReceivedMessage(*address, b"{nope", {"x-death": [death]}, None, str(uuid.uuid4()), deliveries)
 
 
-def test_two_equal_dead_messages_are_two_letters_with_their_reason():
+def test_two_equal_dead_messages_are_two_dead_letters_with_their_reason():
     for _ in range(2):
         with pytest.raises(Exception, match="UndecodableMessage"):
             consume(subscription_of(QUEUE), _message(body=b"{nope"))
@@ -166,7 +166,7 @@ def test_a_dead_message_is_archived_once_though_its_archiver_died():
     assert DeadLetter.objects.get().count == 1
 
 
-def test_two_equal_unroutable_messages_are_two_letters():
+def test_two_equal_unroutable_messages_are_two_dead_letters():
     archive_all([_message(), _message()], unroutable=True)
     archive_all([_message(1)], unroutable=True)
     assert [letter.count for letter in DeadLetter.objects.all()] == [1, 1]

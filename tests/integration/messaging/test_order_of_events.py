@@ -82,7 +82,7 @@ def _on_their_way(key: str) -> list[Copy]:
 
 
 def _end_of(assignment: Assignment, order: tuple[Copy, ...]) -> dict[str, Any]:
-    """What is in the database when these have arrived and the bots have said everything, which is taken back."""
+    """What is in the database when these have arrived and the bots have sent everything, which is rolled back."""
     with transaction.atomic():
         for copy in order:
             copy.arrive()

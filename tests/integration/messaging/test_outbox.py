@@ -40,7 +40,7 @@ def notes(transactional_db: None):
         yield heard
 
 
-def test_a_row_holds_all_that_the_relay_needs(db: None):
+def test_a_row_contains_all_that_the_relay_needs(db: None):
     event = _event()
     with transaction.atomic():
         publish_on_commit(event)
@@ -88,7 +88,7 @@ def test_a_rolled_back_savepoint_does_not_swallow_the_notification(notes):
     assert OutboxEvent.objects.count() == 1
 
 
-def test_a_parked_event_can_be_released_once(db: None):
+def test_an_unpublishable_event_can_be_released_once(db: None):
     with transaction.atomic():
         publish_on_commit(_event())
     OutboxEvent.objects.update(parked_at=timezone.now(), parked_reason="too large")
@@ -103,7 +103,7 @@ def _park_all() -> OutboxEvent:
     return OutboxEvent.objects.get()
 
 
-def test_a_parked_event_that_is_given_up_becomes_a_dead_letter_with_its_reason(db: None):
+def test_an_unpublishable_event_that_is_given_up_becomes_a_dead_letter_with_its_reason(db: None):
     event = _event()
     with transaction.atomic():
         publish_on_commit(event)
@@ -122,7 +122,7 @@ def test_a_parked_event_that_is_given_up_becomes_a_dead_letter_with_its_reason(d
     assert OutboxEvent.objects.get().exchange == letter.exchange
 
 
-def test_a_parked_replay_that_is_given_up_is_its_own_letter_again(db: None):
+def test_an_unpublishable_replay_that_is_given_up_reopens_its_dead_letter(db: None):
     letter = letter_of()
     dead_letter_replay(letter_id=letter.pk, by="operator")
     assert outbox_give_up(outbox_id=_park_all().pk, by="operator") == letter
@@ -130,7 +130,7 @@ def test_a_parked_replay_that_is_given_up_is_its_own_letter_again(db: None):
     assert letter.state == "open" and DeadLetter.objects.count() == 1 and not OutboxEvent.objects.exists()
 
 
-def test_pruning_takes_what_is_past_its_time_and_nothing_unpublished(db: None):
+def test_pruning_deletes_old_rows_and_nothing_unpublished(db: None):
     now = timezone.now()
     for age in (timedelta(hours=1), timedelta(days=2), None):
         with transaction.atomic():

@@ -46,7 +46,7 @@ def test_only_staff_who_may_see_queues_see_them(operator: Client):
     assert person("view_queuecontrol").get(PAGE).status_code == 200
 
 
-def test_before_the_first_look_it_says_what_is_missing(operator: Client):
+def test_before_the_first_sample_the_page_shows_what_is_missing(operator: Client):
     text = shown(operator)
     assert "No figures yet" in text
     assert all(queue in text for queue in topology.SERVICES)

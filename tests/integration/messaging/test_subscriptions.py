@@ -150,7 +150,7 @@ def test_a_replay_is_decoded_by_its_original_type(db: None, effects: ChosenEffec
     assert ProcessedEvent.objects.get().event_id == known
 
 
-def test_handlers_say_which_event_they_take(effects: ChosenEffects):
+def test_handlers_declare_which_event_they_take(effects: ChosenEffects):
     def takes_anything(event):
         """No annotation."""
 
@@ -161,7 +161,7 @@ def test_handlers_say_which_event_they_take(effects: ChosenEffects):
 def test_a_handler_for_a_queue_that_the_topology_gives_to_another_task_is_refused():
     with pytest.raises(LookupError):
 
-        @subscriber(topology.SCRIPTS_QUEUE, name="somebody.else")
+        @subscriber(topology.SCRIPTS_QUEUE, name="another.task")
         def stray(event: GroupNamed) -> None: ...
 
 

@@ -1,4 +1,4 @@
-"""What OpenTelemetry's collector is told of batches, replays and events that cannot be published."""
+"""The spans of batches, replays and unpublishable events, as OpenTelemetry's collector gets them."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ FOREIGN = f"00-{FOREIGN_TRACE}-{FOREIGN_SPAN}-01"
 
 @pytest.fixture
 def collector(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """For this process, as if it had told nothing yet."""
+    """For this process, as if it had sent no span yet."""
     from messaging.instrumentation import spans
 
     with collecting() as collector:
@@ -65,7 +65,7 @@ def test_a_batch_has_one_span_with_a_link_to_each_event(collector: Collector):
     assert span.trace not in (ours.hex, FOREIGN_TRACE, bare.hex)
 
 
-def test_what_is_no_event_has_a_span_of_its_own_that_tells_the_kind_of_error_alone(collector: Collector):
+def test_an_invalid_event_has_a_span_of_its_own_with_the_class_of_the_error_alone(collector: Collector):
     header = {topology.TRACE_HEADER: FOREIGN}
     handle_batch(topology.LEADS_QUEUE, [(topology.LEADS_EXCHANGE, "lead.1", b'{"message": "a secret"}', header, None)])
     (span,) = _told(collector)
@@ -94,14 +94,14 @@ def test_a_replay_is_a_child_in_the_trace_of_what_it_replays(collector: Collecto
     assert span.id != span.parent
 
 
-def test_an_event_that_is_parked_is_an_error(collector: Collector):
+def test_an_unpublishable_event_is_an_error(collector: Collector):
     event = uuid.uuid4()
     telemetry.unpublishable(_row(event, **{topology.TRACE_HEADER: traceparent(event)}), datetime.now(UTC))
     (span,) = _told(collector)
     assert (span.error, span.trace) == ("parked", event.hex)
 
 
-def test_a_foreign_trace_that_is_not_sampled_is_not_told(collector: Collector):
+def test_an_unsampled_trace_of_another_program_is_not_sent(collector: Collector):
     unsampled = {topology.TRACE_HEADER: f"{FOREIGN[:-2]}00"}
     with telemetry.processing(ReceivedMessage(topology.LEADS_QUEUE, EXCHANGE, KEY, b"{}", unsampled, None)):
         pass
@@ -133,5 +133,5 @@ def test_without_a_collector_nothing_of_opentelemetry_is_loaded():
         "print([name for name in sys.modules if name.startswith(optional)])"
     )
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "coolthing_site.settings", "OTEL_EXPORTER_OTLP_ENDPOINT": ""}
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=env)
-    assert said.stdout.strip() == "[]"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True, env=env)
+    assert ended.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Histograms of handlers: every event that was handled is counted once, whoever handled it."""
+"""Histograms of handlers: every handled event is counted once, in whichever process it was handled."""
 
 import json
 import threading

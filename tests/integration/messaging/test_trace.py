@@ -48,7 +48,7 @@ def _arrivals(found: Trace) -> dict[str, str]:
     return {arrival.queue: arrival.state for arrival in found.arrivals}
 
 
-def test_a_handled_event_tells_when_and_how_long_and_what_came_of_it():
+def test_the_trace_of_a_handled_event_shows_when_how_long_and_with_what_result():
     channel = Channel.objects.create(name="Team", kind="file", address="/dev/null")
     Rule.objects.create(channel=channel, pattern="#")
     event = _publish()
@@ -63,7 +63,7 @@ def test_a_handled_event_tells_when_and_how_long_and_what_came_of_it():
     assert (found.exchange, found.routing_key) == (topology.EVENTS_EXCHANGE, "bots.error")
 
 
-def test_an_event_that_is_on_its_way_says_what_it_waits_for():
+def test_the_trace_of_an_event_under_way_shows_what_it_waits_for():
     event = _publish()
     assert "not confirmed" in trace(event.id).arrivals[0].text
     _confirm(event)
@@ -85,8 +85,8 @@ def test_a_death_and_a_replay_are_part_of_the_story():
     dead_letter_replay(letter_id=letter.pk, by="ann")
     _handle(event)
     found = trace(event.id)
-    told = [step.what for step in found.steps]
-    assert set(told) == {
+    names = [step.what for step in found.steps]
+    assert set(names) == {
         "committed", "confirmed", "failed", "dead-lettered", "replayed", "replay committed", "handled"
     }  # fmt: skip
     assert next(step.text for step in found.steps if step.what == "replayed") == "by ann"
@@ -125,9 +125,9 @@ def test_the_command_prints_the_story_for_people_and_for_programs():
     assert "committed" in out.getvalue()
     out = io.StringIO()
     call_command("trace", str(event.id), "--json", stdout=out)
-    told = json.loads(out.getvalue())
-    assert told["steps"][0]["what"] == "committed"
-    assert told["subscriptions"] == [
+    output = json.loads(out.getvalue())
+    assert output["steps"][0]["what"] == "committed"
+    assert output["subscriptions"] == [
         {"queue": "notifier_queue", "state": "waiting", "text": "not confirmed by the broker yet"}
     ]
     with pytest.raises(CommandError, match="CoolThing has no record of event"):
@@ -136,9 +136,9 @@ def test_the_command_prints_the_story_for_people_and_for_programs():
 
 def test_the_search_box_links_to_the_lists_with_ids_that_the_user_may_view():
     page = person("view_outboxevent", "view_hit").get("/admin/trace/").content.decode()
-    told = page[page.index("You find event ids on the pages of these objects") :]
-    assert 'href="/admin/messaging/outboxevent/">' in told and 'href="/admin/parser/hit/">hits' in told
-    assert "/admin/leads/lead/" not in told
+    hint = page[page.index("You find event ids on the pages of these objects") :]
+    assert 'href="/admin/messaging/outboxevent/">' in hint and 'href="/admin/parser/hit/">hits' in hint
+    assert "/admin/leads/lead/" not in hint
 
 
 def test_the_search_box_leads_to_the_page():

@@ -1,4 +1,4 @@
-"""What is done in the background says on its page why it does not go on."""
+"""The page of background work shows why the work does not continue."""
 
 import html
 
@@ -21,7 +21,7 @@ WHY = "maintenance_queue</a> was paused now by ann (a migration). The work conti
 
 
 @pytest.fixture
-def said(db: None, client: Client):
+def shown(db: None, client: Client):
     client.force_login(User.objects.create_superuser("olga"))
 
     def read(row) -> str:
@@ -35,26 +35,26 @@ def pause() -> None:
     queue_pause(queue=topology.MAINTENANCE_QUEUE, reason="a migration", by="ann")
 
 
-def test_a_replay_that_waits_names_the_pause_until_it_is_over(said):
+def test_a_replay_that_waits_names_the_pause_until_it_is_over(shown):
     letter_of()
     batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
-    assert "This work is waiting" not in said(batch)
+    assert "This work is waiting" not in shown(batch)
     pause()
-    assert WHY in said(batch)
+    assert WHY in shown(batch)
     queue_resume(queue=topology.MAINTENANCE_QUEUE, by="ann")
-    assert "This work is waiting" not in said(batch)
+    assert "This work is waiting" not in shown(batch)
 
 
-def test_a_replay_that_was_stopped_waits_for_nothing(said):
+def test_a_replay_that_was_stopped_waits_for_nothing(shown):
     letter_of()
     batch = replay_start(letters=DeadLetter.objects.all(), by="olga", what="all letters")
     pause()
-    assert "This work is waiting" not in said(replay_stop(batch_id=batch.pk))
+    assert "This work is waiting" not in shown(replay_stop(batch_id=batch.pk))
 
 
-def test_a_cancellation_that_waits_names_the_pause(said):
+def test_a_cancellation_that_waits_names_the_pause(shown):
     ledger.noting_origin()
     ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat(), "Is it late?")
     order = cancellation_start(deliveries=Delivery.objects.all(), until=database_clock(), by="olga", what="all")
     pause()
-    assert WHY in said(order)
+    assert WHY in shown(order)

@@ -53,7 +53,7 @@ def test_keys_take_words_from_fields_and_name_the_publisher():
     assert ServiceErrorEvent(service="parser", reason="x").publisher == "parser"
 
 
-def test_an_event_knows_the_key_that_it_arrived_under_whatever_its_fields_say():
+def test_an_event_knows_the_key_under_which_it_arrived_whatever_its_fields_contain():
     moved = decode(EXCHANGE, "oven.roll.baked", b'{"kind": "bun"}')
     assert (moved.arrived_under, moved.routing_key) == ("oven.roll.baked", "oven.bun.baked")
     assert Baked(kind="bun").arrived_under == "oven.bun.baked"
@@ -115,7 +115,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read():
     assert event_id(EXCHANGE, "oven.cooled", body) == event_id(EXCHANGE, "oven.cooled", body)
 
 
-def test_deep_nesting_in_a_field_that_nobody_reads_is_ignored_or_refused_but_never_an_accident():
+def test_deep_nesting_in_an_unread_field_is_ignored_or_refused_but_never_an_accident():
     nested = b'{"weather": ' + b"[" * 400 + b"]" * 400 + b"}"
     assert isinstance(decode(EXCHANGE, "oven.cooled", nested), Cooled)
     with pytest.raises(UndecodableMessage, match="not JSON"):
@@ -159,7 +159,7 @@ def test_a_fallback_hears_only_what_no_other_class_is_for():
         decode(EXCHANGE, "oven.washed", b"{}")
 
 
-def test_a_refusal_never_repeats_what_somebody_wrote():
+def test_a_refusal_never_repeats_a_field_of_the_body():
     with pytest.raises(UndecodableMessage) as problem:
         decode(EXCHANGE, "oven.bun.baked", b'{"kind": "bun", "count": "call me on 555"}')
     assert "555" not in str(problem.value)

@@ -99,7 +99,7 @@ def test_bytes_that_are_no_frames_end_the_connection():
         list(buffer.frames())
 
 
-def test_confirms_tell_what_was_taken_and_how_much():
+def test_confirms_contain_what_was_taken_and_how_much():
     assert frames.confirm(struct.pack(">HHQB", 60, 80, 7, 1)) == (True, 7, True)
     assert frames.confirm(struct.pack(">HHQB", 60, 120, 8, 2)) == (False, 8, False)
     assert frames.confirm(struct.pack(">HHQB", 60, 60, 8, 2)) is None

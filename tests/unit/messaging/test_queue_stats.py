@@ -1,4 +1,4 @@
-"""Figures of the queues: what can be said about the oldest message, and how the last hour is drawn."""
+"""Statistics of the queues: the age of the oldest message, and the chart of the last hour."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -89,7 +89,7 @@ GAP = timedelta(seconds=45)
     [((), ""), ((30,), "Mh"), ((59, 59.5, 60), "MLL"), ((10, 10.5, 40, 40.5), "MLML"), ((10, 30, 50, 50.5), "MhMhML")],
     ids=["nothing", "one look", "a row of looks", "a gap", "looks alone"],
 )
-def test_a_chart_is_broken_where_nobody_looked(minutes: tuple[float, ...], commands: str):
+def test_a_chart_is_broken_where_samples_are_missing(minutes: tuple[float, ...], commands: str):
     points = [(START + timedelta(minutes=minute), 1.0) for minute in minutes]
     drawn = chart(points, until=START + HOUR, span=HOUR, gap=GAP).line
     assert "".join(letter for letter in drawn if letter.isalpha()) == commands

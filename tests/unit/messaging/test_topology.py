@@ -53,7 +53,7 @@ def test_celery_knows_every_queue_with_the_arguments_that_the_broker_has():
         (topology.LEADS_QUEUE, "leads_dlx", "leads.failed", topology.LEADS_DLQ, 3_600_000),
     ],
 )
-def test_dead_letters_go_where_the_wire_contract_says(queue: str, exchange: str, key: str, dlq: str, kept: int):
+def test_dead_letters_go_where_the_wire_contract_requires(queue: str, exchange: str, key: str, dlq: str, kept: int):
     arguments = TOPOLOGY.queue(queue).arguments
     assert (arguments["x-dead-letter-exchange"], arguments["x-dead-letter-routing-key"]) == (exchange, key)
     assert TOPOLOGY.queue(dlq).arguments["x-message-ttl"] == kept
@@ -132,7 +132,7 @@ def test_tasks_keep_their_names_and_arguments():
         assert list(inspect.signature(app.tasks[name].run).parameters) == arguments, name
 
 
-def test_every_task_of_a_work_queue_says_why_it_failed():
+def test_every_task_of_a_work_queue_records_why_it_failed():
     for task in [task for tasks in topology.TASKS.values() for task in tasks]:
         assert isinstance(app.tasks[task], WorkTask), task
 

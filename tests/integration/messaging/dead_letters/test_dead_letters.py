@@ -24,7 +24,7 @@ from tests.integration.letters import letter as make
 pytestmark = pytest.mark.django_db
 
 
-def test_a_letter_says_where_and_why_it_died():
+def test_a_dead_letter_shows_where_and_why_it_died():
     HandlingFailure.objects.create(
         queue=topology.LEADS_QUEUE, body_digest=body_digest(b'{"a": 1}'), error="ValueError: x", traceback="Traceback"
     )
@@ -34,11 +34,11 @@ def test_a_letter_says_where_and_why_it_died():
     assert letter.state == DeadLetter.State.OPEN
 
 
-def test_a_letter_without_a_record_of_an_error_says_that():
+def test_a_dead_letter_without_a_recorded_error_has_that_as_its_error():
     assert "without a record" in make().error
 
 
-def test_an_expired_letter_does_not_borrow_the_error_of_another_time():
+def test_an_expired_dead_letter_does_not_borrow_the_error_of_another_time():
     HandlingFailure.objects.create(queue=topology.LEADS_QUEUE, body_digest=body_digest(b'{"a": 1}'), error="old")
     letter = make(headers=death(reason="expired"))
     assert (letter.reason, letter.error) == ("expired", "")
@@ -75,7 +75,7 @@ def test_headers_of_any_shape_are_kept(headers: dict[str, Any]):
     assert DeadLetter.objects.count() == 1
 
 
-def test_one_event_dead_in_one_queue_is_one_letter_that_counts():
+def test_one_event_dead_in_one_queue_is_one_dead_letter_that_counts():
     make(headers=death(count=1))
     make(headers=death(count=2))
     assert make(headers=death(topology.NOTIFIER_QUEUE)).queue == topology.NOTIFIER_QUEUE
@@ -88,7 +88,7 @@ def test_a_second_delivery_of_one_death_counts_nothing():
     assert DeadLetter.objects.get().count == 1
 
 
-def test_a_replay_goes_to_the_queue_by_name_and_remembers_its_type():
+def test_a_replay_goes_to_the_queue_by_name_and_keeps_its_type():
     letter = make(headers=death() | {"x-first-death-queue": "leads_queue", "theirs": "kept"})
     dead_letter_replay(letter_id=letter.pk, by="operator")
     row = OutboxEvent.objects.get()
@@ -101,7 +101,7 @@ def test_a_replay_goes_to_the_queue_by_name_and_remembers_its_type():
     assert not [name for name in row.headers if name.startswith("x-first-death")]
 
 
-def test_a_replayed_letter_that_dies_again_opens_again():
+def test_a_replayed_dead_letter_that_dies_again_opens_again():
     letter = make()
     dead_letter_replay(letter_id=letter.pk, by="operator")
     headers = OutboxEvent.objects.get().headers
@@ -122,7 +122,7 @@ def test_what_was_unroutable_is_replayed_to_its_exchange():
     assert (row.exchange, row.routing_key) == (topology.LEADS_EXCHANGE, "lead.a.b")
 
 
-def test_a_letter_is_decided_once():
+def test_a_dead_letter_is_decided_once():
     letter = make()
     discarded = dead_letter_discard(letter_id=letter.pk, reason="a test", by="operator")
     assert (discarded.state, discarded.decided_by, discarded.decision_reason) == ("discarded", "operator", "a test")
@@ -138,12 +138,12 @@ def test_bytes_that_are_no_text_cannot_be_replayed():
         dead_letter_replay(letter_id=make(b"\xff").pk, by="operator")
 
 
-def test_a_letter_of_a_queue_that_nobody_serves_cannot_be_replayed():
+def test_a_dead_letter_of_a_queue_without_a_subscriber_cannot_be_replayed():
     with pytest.raises(NotPossible, match="has no subscriber any more"):
         dead_letter_replay(letter_id=make(headers=death("gone_queue")).pk, by="operator")
 
 
-def test_letters_are_found_among_many_by_their_events():
+def test_dead_letters_are_found_among_many_by_their_events():
     mine = [make(json.dumps({"id": str(uuid.uuid4())}).encode()) for _ in range(3)]
     with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
         cursor.execute(
@@ -167,7 +167,7 @@ def test_the_event_keeps_its_own_id():
     assert make(f'{{"id": "{event}"}}'.encode()).event_id == event
 
 
-def test_a_pause_is_written_down_and_taken_back():
+def test_a_pause_is_recorded_and_reversed():
     queue_pause(queue=topology.LEADS_QUEUE, reason="maintenance", by="operator")
     control = QueueControl.objects.get()
     assert (control.paused, control.reason, control.changed_by) == (True, "maintenance", "operator")

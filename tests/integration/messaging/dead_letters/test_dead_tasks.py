@@ -31,14 +31,14 @@ def task_dies(
     archive(json.dumps([[arg], {}, {}]).encode(), headers | death(queue, **died))
 
 
-def test_a_letter_names_its_task_and_why_it_failed():
+def test_a_dead_letter_names_its_task_and_why_it_failed():
     task_dies(error="KeyError: 'x'")
     letter = DeadLetter.objects.get()
     assert (letter.queue, letter.task, letter.event_type) == (topology.LLM_QUEUE, TASK, TASK)
     assert (letter.error, letter.error_class) == ("KeyError: 'x'", "KeyError")
 
 
-def test_the_same_work_is_one_letter_with_the_latest_error_and_other_work_is_another():
+def test_the_same_work_is_one_dead_letter_with_the_latest_error_and_other_work_is_another():
     for error in ("KeyError: 'x'", "TypeError: no"):
         task_dies(error=error)
     task_dies(arg="two")

@@ -1,4 +1,4 @@
-"""Letters are mended before a replay, and their history says who did what."""
+"""Dead letters are edited before a replay, and their history shows which user did what."""
 
 import json
 import uuid
@@ -41,7 +41,7 @@ def test_a_replay_sends_the_edited_body_and_the_original_one_is_kept():
     assert _history(dead) == [("edited", "ann"), ("replayed", "ben")]
 
 
-def test_an_edited_replay_that_dies_again_is_the_same_letter():
+def test_an_edited_replay_that_dies_again_is_the_same_dead_letter():
     dead = letter(b'{"a": 1}')
     dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
@@ -58,7 +58,7 @@ def test_an_edited_replay_that_dies_again_is_the_same_letter():
     assert topology.REPLAY_HEADER not in dead.headers
 
 
-def test_a_replay_whose_queue_is_gone_comes_back_to_its_letter():
+def test_a_replay_whose_queue_is_gone_comes_back_to_its_dead_letter():
     dead = letter()
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get()
@@ -67,7 +67,7 @@ def test_a_replay_whose_queue_is_gone_comes_back_to_its_letter():
     assert (dead.queue, dead.reason, dead.state, dead.count) == (topology.LEADS_QUEUE, "unroutable", "open", 2)
 
 
-def test_a_replay_header_of_another_event_makes_a_letter_of_its_own():
+def test_a_replay_header_of_another_event_makes_a_dead_letter_of_its_own():
     dead = letter()
     replay = dead_letter_replay(letter_id=dead.pk, by="ann")
     archive(b'{"b": 1}', death() | {topology.REPLAY_HEADER: str(replay)})
@@ -94,7 +94,7 @@ def test_only_a_json_object_of_the_same_event_is_kept(body: str, reason: str):
     assert dead.edited_body == ""
 
 
-def test_an_id_that_is_the_letters_own_may_be_written_in_any_form():
+def test_an_id_that_is_the_dead_letters_own_may_be_written_in_any_form():
     dead = letter(b'{"id": "no id at all"}')
     edited = json.dumps({"id": dead.event_id.hex.upper()})
     assert dead_letter_edit(letter_id=dead.pk, body=edited, by="ann", asking=Shell()).edited_body == edited
@@ -108,7 +108,7 @@ def test_an_id_that_could_not_be_read_when_it_came_is_taken_out():
     assert edited == '{"a":"\\ud800"}'
 
 
-def test_bytes_that_are_no_text_can_be_replayed_once_they_are_mended():
+def test_bytes_that_are_no_text_can_be_replayed_after_an_edit():
     dead = letter(b"\xff")
     dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
@@ -132,7 +132,7 @@ def test_a_preview_shows_the_change_and_whether_it_would_be_refused_again():
     assert preview(dead, json.dumps(whole)).refusal == ""
 
 
-def test_a_decision_can_be_taken_back():
+def test_a_decision_can_be_reversed():
     dead = letter()
     with pytest.raises(NotPossible):
         dead_letter_reopen(letter_id=dead.pk, by="ann")
@@ -142,14 +142,14 @@ def test_a_decision_can_be_taken_back():
     assert [what for what, _ in _history(dead)] == ["discarded", "reopened", "replayed"]
 
 
-def test_a_closed_letter_is_not_edited():
+def test_a_closed_dead_letter_is_not_edited():
     dead = letter()
     dead_letter_discard(letter_id=dead.pk, reason="old", by="ann")
     with pytest.raises(NotPossible, match="discarded already"):
         dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", asking=Shell())
 
 
-def test_letters_are_found_by_queue_type_campaign_error_state_and_text():
+def test_dead_letters_are_found_by_queue_type_campaign_error_state_and_text():
     campaign = Campaign.objects.create(slug="bakery", name="Bakery")
     assignment = Assignment.objects.create(
         campaign=campaign, script=Script.objects.create(slug="opening", name="The opening")

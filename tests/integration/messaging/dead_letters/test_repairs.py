@@ -66,7 +66,7 @@ def _deliver(row: OutboxEvent, queue: str = QUEUE) -> None:
 
 
 ORIGINALS = {topology.ORIGINAL_EXCHANGE_HEADER: "nowhere", topology.ORIGINAL_ROUTING_KEY_HEADER: "no.key"}
-# How a lead came to be a letter, where its replay with the right exchange and key goes, and what the letter says.
+# How a lead became a dead letter, where its replay with the right exchange and key goes, and what the page shows.
 MISPUBLISHED: dict[str, tuple[Make, bool, str]] = {
     "a key without an id": (_died_in(QUEUE, EXCHANGE, "lead."), True, ""),
     "a key with a word too many": (_unroutable(EXCHANGE, "lead.a.b"), False, ""),
@@ -96,9 +96,9 @@ MISPUBLISHED: dict[str, tuple[Make, bool, str]] = {
 
 @pytest.mark.parametrize("what", MISPUBLISHED)
 def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World, what: str):
-    make, by_name, says = MISPUBLISHED[what]
+    make, by_name, reason = MISPUBLISHED[what]
     dead = make(json.dumps(world.event()).encode())
-    assert replay_refusal(dead).startswith(says) if says else replay_refusal(dead) == ""
+    assert replay_refusal(dead).startswith(reason) if reason else replay_refusal(dead) == ""
     address = (EXCHANGE, _key(world))
     assert (preview(dead, dead.body, address).queues, preview(dead, dead.body, address).refusal) == ([QUEUE], "")
     dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
@@ -129,28 +129,28 @@ ENCODED: dict[str, tuple[Callable[[str], bytes], str]] = {
 
 
 @pytest.mark.parametrize("how", ENCODED)
-def test_a_body_that_is_no_plain_utf_8_is_mended_from_what_it_says(world: World, how: str):
-    encode, says = ENCODED[how]
+def test_a_body_in_another_encoding_is_decoded_for_editing(world: World, how: str):
+    encode, note = ENCODED[how]
     event = world.event(message="Где купить хороший чай?")
     dead = _died_in(QUEUE, EXCHANGE, _key(world), {"content_encoding": "gzip"})(
         encode(json.dumps(event, ensure_ascii=False))
     )
     assert "edit the body" in replay_refusal(dead)
     begun = draft(dead)
-    assert says in begun.note
+    assert note in begun.note
     dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.get().message == "Где купить хороший чай?"
 
 
-def test_a_body_that_is_no_text_says_so():
+def test_the_editor_gives_the_reason_why_a_body_is_not_text():
     assert "The body cannot be read as text: it is a spreadsheet" in draft(letter(b"PK\x03\x04\xff\0")).note
     assert "has more than" in draft(letter(gzip.compress(b" " * (MAX_BODY_BYTES + 1)))).note
 
 
 @pytest.mark.parametrize("version", ["2", "latest"])
-def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(world: World, version: str):
+def test_saving_the_body_removes_an_unsupported_version(world: World, version: str):
     dead = _died_in(QUEUE, EXCHANGE, _key(world), {topology.VERSION_HEADER: version})(
         json.dumps(world.event()).encode()
     )
@@ -162,7 +162,7 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
 
 
 @pytest.mark.parametrize(
-    ("address", "says"),
+    ("address", "reason"),
     [
         (
             ("leads", "lead.1"),
@@ -177,22 +177,22 @@ def test_a_version_that_nobody_reads_goes_when_somebody_has_looked_at_the_body(w
         ((EXCHANGE, "lead.2"), "the campaign_id is '2' in the routing key and '1' in the body: use the same value"),
     ],
 )
-def test_an_address_that_cannot_be_meant_is_refused_in_words(address: tuple[str, str], says: str):
+def test_an_address_that_cannot_be_meant_is_refused_in_words(address: tuple[str, str], reason: str):
     dead = letter(b'{"campaign_id": "1"}')
-    with pytest.raises(NotPossible, match=says):
+    with pytest.raises(NotPossible, match=reason):
         dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
     dead.refresh_from_db()
     assert not dead.is_readdressed
 
 
-def test_a_preview_says_what_the_chosen_type_lacks():
+def test_a_preview_shows_what_the_chosen_type_lacks():
     dead = letter(b'{"reason": "x"}')
     seen = preview(dead, dead.body, (topology.SCRIPTS_EXCHANGE, "admin.script_created"))
     assert seen.queues == [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE]
     assert seen.refusal == "not a NewActiveScript: script_for_campaign_id: Field required"
 
 
-def test_an_address_is_taken_back_and_a_replay_that_dies_again_keeps_it(world: World):
+def test_an_address_is_reset_and_a_replay_that_dies_again_keeps_it(world: World):
     dead = _died_in(QUEUE, EXCHANGE, "lead.")(json.dumps(world.event()).encode())
     dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann", asking=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
@@ -208,7 +208,7 @@ def test_an_address_is_taken_back_and_a_replay_that_dies_again_keeps_it(world: W
     assert dead.history.latest("pk").note == "changed back to the original message"
 
 
-def test_a_body_that_is_too_large_is_made_shorter():
+def test_a_body_that_is_too_large_is_shortened():
     dead = letter(json.dumps({"message": "x" * MAX_BODY_BYTES}).encode())
     assert "too large" in replay_refusal(dead)
     with pytest.raises(NotPossible, match="shorten it"):
@@ -278,20 +278,20 @@ def test_a_body_beyond_the_limit_of_a_form_is_downloaded_and_uploaded(client: Cl
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         (b"x" * (MAX_BODY_BYTES + 1), "The file has 1048577 bytes; the maximum is 1048576."),
         (b'{"a": "\xff"}', "it is not UTF-8: invalid start byte at byte 7, line 1. Save it as UTF-8."),
         (b"[1]", "the body is JSON, but not an object"),
     ],
 )
-def test_a_file_that_is_no_body_is_refused_in_words(client: Client, content: bytes, says: str):
+def test_a_file_that_is_no_body_is_refused_in_words(client: Client, content: bytes, reason: str):
     dead = letter()
     answer = client.post(_page("edit", dead), {"file": SimpleUploadedFile("x.json", content), "step": "preview"})
-    assert says in answer.content.decode()
+    assert reason in answer.content.decode()
 
 
-def test_who_may_only_look_may_download_and_not_edit():
+def test_a_viewer_may_download_and_not_edit():
     dead, reader = letter(), User.objects.create_user("rita", is_staff=True)
     client = Client()
     client.force_login(reader)
@@ -314,10 +314,10 @@ def test_the_command_edits_as_the_page_does(world: World, tmp_path, capsys):
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
-    for wrong, says in (
+    for wrong, reason in (
         (["--key", "x"], "give --exchange and --key together"),
         ([], "specify what to change"),
         (["--body", "no"], "No such"),
     ):
-        with pytest.raises(CommandError, match=says):
+        with pytest.raises(CommandError, match=reason):
             call_command("dead_letters", "edit", str(dead.pk), *wrong)

@@ -25,7 +25,7 @@ def _start(per_second: int = 100) -> ReplayBatch:
     return replay_start(letters=ALL, by="ann", what="all letters", per_second=per_second)
 
 
-def test_a_dry_run_counts_by_queue_and_says_what_it_leaves():
+def test_a_dry_run_counts_by_queue_and_shows_what_it_skips():
     for _ in range(3):
         letter_of(topology.LEADS_QUEUE)
     letter_of(topology.SCRIPTS_QUEUE)
@@ -39,7 +39,7 @@ def test_a_dry_run_counts_by_queue_and_says_what_it_leaves():
     assert not OutboxEvent.objects.exists()
 
 
-def test_open_letters_are_replayed_the_oldest_first_and_no_others():
+def test_open_dead_letters_are_replayed_the_oldest_first_and_no_others():
     first, second = letter_of(), letter_of()
     closed = letter_of()
     dead_letter_discard(letter_id=closed.pk, reason="old", by="ann")
@@ -53,7 +53,7 @@ def test_open_letters_are_replayed_the_oldest_first_and_no_others():
     assert batch.finished_at is not None
 
 
-def test_it_sends_no_faster_than_it_was_told():
+def test_a_replay_sends_no_faster_than_its_rate():
     for _ in range(25):
         letter_of()
     batch, now = _start(per_second=5), timezone.now()
@@ -67,7 +67,7 @@ def test_it_sends_no_faster_than_it_was_told():
     assert batch.state == "done"
 
 
-def test_each_letters_outcome_is_known():
+def test_each_dead_letters_outcome_is_known():
     handled, again, under_way, stuck = letter_of(), letter_of(), letter_of(), letter_of()
     refused = letter(b"\xff")
     batch = _start()
@@ -86,7 +86,7 @@ def test_each_letters_outcome_is_known():
     assert batch.items.get(letter=under_way).state == "sent"
 
 
-def test_an_unroutable_letter_is_handled_wherever_it_arrived():
+def test_an_unroutable_dead_letter_is_handled_wherever_it_arrived():
     dead = letter_of()
     DeadLetter.objects.update(queue="")
     batch = _start()
@@ -95,7 +95,7 @@ def test_an_unroutable_letter_is_handled_wherever_it_arrived():
     assert progress(batch)["handled"] == 1
 
 
-def test_a_letter_in_two_batches_is_sent_once():
+def test_a_dead_letter_in_two_batches_is_sent_once():
     letter_of()
     _start()
     second = _start()
@@ -126,7 +126,7 @@ def test_there_must_be_something_to_replay_at_a_sensible_rate():
     assert not ReplayBatch.objects.exists()
 
 
-def test_every_replayed_letter_is_in_the_log():
+def test_every_replayed_dead_letter_is_in_the_log():
     user = User.objects.create_user("ann")
     dead = letter_of()
     replay_start(letters=ALL, by="ann", user_id=user.pk, what="all letters")
@@ -155,7 +155,7 @@ def test_what_a_dying_worker_had_not_committed_is_sent_by_the_next_one():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_at_once_send_each_letter_once():
+def test_two_workers_at_once_send_each_dead_letter_once():
     for _ in range(5):
         letter_of()
     _start()

@@ -46,7 +46,7 @@ def test_a_script_is_prepared_and_armed(world: World, exchange: str):
         handle(queue, exchange, queue, body)
 
 
-def test_a_body_without_what_its_key_would_tell_is_refused_in_words(world: World):
+def test_a_body_without_the_fields_of_its_key_is_refused_with_a_reason(world: World):
     with pytest.raises(UndecodableMessage, match="not a NewTargetMessage: campaign_id: Field required"):
         handle(QUEUE, "", QUEUE, _body(world, campaign_id=...))
 
@@ -71,7 +71,7 @@ def test_what_was_not_meant_for_the_queue_is_not_assumed(
         handle(QUEUE, exchange, key, _body(world), headers)
 
 
-def test_a_letter_from_before_is_repaired_by_a_replay(world: World):
+def test_a_dead_letter_from_before_is_repaired_by_a_replay(world: World):
     dead = letter(_body(world), death(**STRAIGHT_DEATH))
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
@@ -79,7 +79,7 @@ def test_a_letter_from_before_is_repaired_by_a_replay(world: World):
     assert Lead.objects.get().event_id == dead.event_id
 
 
-def test_of_a_queue_with_several_types_the_operator_says_which():
+def test_for_a_queue_with_several_types_the_operator_chooses_the_type():
     queue = topology.NOTIFIER_QUEUE
     Rule.objects.create(
         channel=Channel.objects.create(name="Team", kind="file", address="/dev/null"), pattern="*.crash"
