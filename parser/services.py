@@ -82,7 +82,7 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
             "username": message.from_username,
             "text": message.text,
             "keyword": keyword,
-            "said_at": message.said_at,
+            "said_at": message.sent_at,
         },
     )
     return hit if created else None

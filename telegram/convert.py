@@ -30,7 +30,7 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, known: Kno
         from_username=_username(user_id, entities, known),
         from_name=utils.get_display_name(author) if author is not None else "",
         text="" if service else message.message or "",
-        said_at=message.date,
+        sent_at=message.date,
         outgoing=bool(message.out),
         reply_to_message_id=_replied(getattr(message, "reply_to", None)),
         private=private,

@@ -72,7 +72,7 @@ class IncomingMessage:
     from_username: str
     from_name: str
     text: str
-    said_at: datetime
+    sent_at: datetime
     outgoing: bool
     reply_to_message_id: int | None
     private: bool

@@ -104,7 +104,7 @@ def _incoming(conversation: Conversation, message: IncomingMessage) -> None:
         _keep(conversation, message, epoch=epoch)
         return
     conversation.epoch += 1
-    conversation.last_incoming_at = message.said_at
+    conversation.last_incoming_at = message.sent_at
     conversation.save(update_fields=["epoch", "last_incoming_at"])
     _keep(conversation, message, epoch=conversation.epoch)
     if is_stop_request(message.text):
@@ -132,7 +132,7 @@ def _keep(conversation: Conversation, message: IncomingMessage, *, epoch: int) -
         telegram_message_id=message.message_id,
         grouped_id=message.grouped_id,
         epoch=epoch,
-        at=message.said_at,
+        at=message.sent_at,
         edited_at=message.edited_at,
     )
 

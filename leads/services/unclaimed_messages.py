@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 def outgoing_note(*, conversation: Conversation, message: IncomingMessage) -> None:
     """Record an outgoing message, unless it is older than the conversation. The caller has locked the conversation."""
-    if message.said_at < conversation.created_at.replace(microsecond=0):
+    if message.sent_at < conversation.created_at.replace(microsecond=0):
         return
     UnclaimedMessage.objects.get_or_create(
         conversation=conversation,
         telegram_message_id=message.message_id,
-        defaults={"text": message.text, "said_at": message.said_at, "grouped_id": message.grouped_id},
+        defaults={"text": message.text, "said_at": message.sent_at, "grouped_id": message.grouped_id},
     )
     outgoing_judge(conversation=conversation)
 

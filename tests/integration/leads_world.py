@@ -126,7 +126,7 @@ def private_message(**facts: Any) -> IncomingMessage:
             "from_user_id": 501,
             "from_username": "",
             "from_name": "Somebody",
-            "said_at": timezone.now() + timedelta(seconds=1),
+            "sent_at": timezone.now() + timedelta(seconds=1),
             "outgoing": False,
             "reply_to_message_id": None,
             "private": True,

@@ -248,7 +248,7 @@ def other_than(conversation: Conversation, world: World) -> Bot:
 
 
 def test_what_is_looked_at_again_is_what_others_wrote_lately(world: World, conversation: Conversation):
-    old = world.incoming(conversation, "old", said_at=NOON - timedelta(days=8))
+    old = world.incoming(conversation, "old", sent_at=NOON - timedelta(days=8))
     new, gone = world.incoming(conversation, "new"), world.incoming(conversation, "gone")
     delete(conversation, gone)
     world.ai_sends(conversation)

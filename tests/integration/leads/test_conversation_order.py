@@ -95,7 +95,7 @@ def test_messages_from_before_stand_below_what_they_answer(
     world: World, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
 ):
     """As the migration finds them."""
-    world.incoming(conversation, "How much?", said_at=SECOND)
+    world.incoming(conversation, "How much?", sent_at=SECOND)
     world.ai_sends(conversation, "not sent")
     conversation_take_over(conversation_id=conversation.id)
     Message.objects.filter(text="not sent").update(follows_message_id=None, at=SECOND)

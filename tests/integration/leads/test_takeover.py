@@ -155,7 +155,7 @@ def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unk
 
 
 def test_messages_of_the_account_from_before_the_conversation_are_ignored(world, conversation):
-    world.outgoing(conversation, "An old chat", said_at=timezone.now() - timedelta(days=1))
+    world.outgoing(conversation, "An old chat", sent_at=timezone.now() - timedelta(days=1))
     assert conversation.owner == "ai" and UnclaimedMessage.objects.count() == 0
 
 

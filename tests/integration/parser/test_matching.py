@@ -31,7 +31,7 @@ def message(world):
         from_username="Tea_Lover",
         from_name="Somebody",
         text="Where do you buy TEA?",
-        said_at=timezone.now(),
+        sent_at=timezone.now(),
         outgoing=False,
         reply_to_message_id=None,
         private=False,

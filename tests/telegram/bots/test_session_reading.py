@@ -188,7 +188,7 @@ def test_what_becomes_of_a_hit_is_heard_in_a_supergroup_and_in_a_basic_group(com
             message_id=message.message_id,
             telegram_user_id=company.pavel.id,
             text=message.text,
-            said_at=message.said_at,
+            said_at=message.sent_at,
         )
     for seq in (1, 2):
         company.sandbox.call(message_changes.edit, company.world, user_id=company.pavel.id, seq=seq, text="coffee?")
