@@ -67,5 +67,5 @@ class Command(SecretsCommand):
         audit.record(suppression, message=f"Erased by {by}.", user_id=audit.command_line_user_id())
         erased = counted(sum(counts.values()), "row")
         self.stdout.write(
-            f"erased: {erased}; CoolThing keeps a hash of the id, so that it never writes to this person again"
+            f"erased: {erased}; CoolThing keeps a hash, so that it never writes to this person again"
         )
