@@ -66,6 +66,4 @@ class Command(SecretsCommand):
         by = audit.command_line_name()
         audit.record(suppression, message=f"Erased by {by}.", user_id=audit.command_line_user_id())
         erased = counted(sum(counts.values()), "row")
-        self.stdout.write(
-            f"erased: {erased}; CoolThing keeps a hash, so that it never writes to this person again"
-        )
+        self.stdout.write(f"erased: {erased}; CoolThing keeps a hash, so that it never writes to this person again")
