@@ -14,11 +14,11 @@ from telegram.errors import RetryAfter
 
 # Telegram's method with which `bots.worker.message_changes` checks messages for changes. During a flood wait for
 # this method a bot can do all its other work.
-LOOKING = "GetMessages"
+CHECK_MESSAGES = "GetMessages"
 # Telegram's method with which `bots.worker.serving` lists the account's chats. The account knows no chat without it.
-LISTING = "GetDialogs"
+LIST_CHATS = "GetDialogs"
 # Telegram's methods that a bot needs to join and read a chat. During a flood wait for one of them it joins no chats.
-ENTERING = (
+JOIN_METHODS = (
     "JoinChannel",
     "ImportChatInvite",
     "CheckChatInvite",
@@ -31,7 +31,7 @@ ENTERING = (
 LONG_WAIT = timedelta(days=1)
 
 
-def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reason: str) -> None:
+def flood_wait_record(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reason: str) -> None:
     """Store a flood wait. `peer_id` 0 is for all chats and people.
 
     If there already is one for the same method and peer, the later end counts.
@@ -46,7 +46,7 @@ def block_keep(*, bot_id: UUID, method: str, peer_id: int, until: datetime, reas
         )
 
 
-def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
+def long_wait_report(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
     """Report a flood wait that is longer than LONG_WAIT as an incident, because an operator should check the account.
 
     The caller stores the flood wait.
@@ -60,14 +60,14 @@ def long_wait_tell(*, bot_id: UUID, error: RetryAfter, until: datetime) -> None:
     incident_report(key=f"wait:{bot_id}:{error.method}", reason=reason)
 
 
-def method_block(*, bot_id: UUID, error: RetryAfter) -> None:
+def method_wait_record(*, bot_id: UUID, error: RetryAfter) -> None:
     """Store a flood wait, for all chats, for the whole time and the method of the error."""
     until = database_clock() + timedelta(seconds=error.seconds)
-    block_keep(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
-    long_wait_tell(bot_id=bot_id, error=error, until=until)
+    flood_wait_record(bot_id=bot_id, method=error.method, peer_id=0, until=until, reason=error.reason)
+    long_wait_report(bot_id=bot_id, error=error, until=until)
 
 
-def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
+def flood_wait_seconds(*, bot_id: UUID, methods: Collection[str]) -> float:
     """The remaining seconds of the longest flood wait for one of these methods in all chats; 0 without one."""
     now = database_clock()
     blocks = BotBlock.objects.filter(bot_id=bot_id, method__in=methods, peer_id=0, until__gt=now)
@@ -75,7 +75,7 @@ def seconds_blocked(*, bot_id: UUID, methods: Collection[str]) -> float:
     return (block.until - now).total_seconds() if block is not None else 0.0
 
 
-def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOOKING, LISTING)) -> None:
+def connected_state_set(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (CHECK_MESSAGES, LIST_CHATS)) -> None:
     """Set a connected bot's state: waiting during a flood wait for a method that its work needs, otherwise online.
 
     Only flood waits for all chats count, and none for the `bearable` methods.
@@ -85,6 +85,6 @@ def connected_show(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (LOO
     if block is None:
         bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.ONLINE)
         return
-    what = "does not let the account join chats" if block.method in ENTERING else "asked the account to wait"
+    what = "does not let the account join chats" if block.method in JOIN_METHODS else "asked the account to wait"
     reason = f"Telegram {what}: {block.reason} ({block.method})"
     bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=reason, until=block.until)

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from bots.accounts.flood_waits import long_wait_tell
+from bots.accounts.flood_waits import long_wait_report
 from bots.accounts.states import bot_reset, bot_set_state
 from bots.events import BotBannedEvent
 from bots.models import Bot, BotSession
@@ -104,7 +104,7 @@ def bot_must_wait(*, bot_id: UUID, epoch: int, error: RetryAfter) -> None:
     with transaction.atomic():
         if Bot.objects.filter(pk=bot_id, lease_epoch=epoch).update(blocked_until=until):
             bot_set_state(bot_id=bot_id, epoch=epoch, state=Bot.State.WAITING, reason=error.reason, until=until)
-            long_wait_tell(bot_id=bot_id, error=error, until=until)
+            long_wait_report(bot_id=bot_id, error=error, until=until)
 
 
 def bot_died(*, bot_id: UUID, epoch: int, error: BotDead) -> None:

@@ -13,14 +13,14 @@ def unknown_errors_report() -> None:
     try:
         while left:
             error, method = next(iter(left.items()))
-            _tell(error, method)
+            _report(error, method)
             del left[error]
     finally:
         for error, method in left.items():
             note_unlisted(error, method)
 
 
-def _tell(error: str, method: str) -> None:
+def _report(error: str, method: str) -> None:
     what = f"{method} with {error}" if method else error
     reason = (
         f"Telegram answered {what}, an error that CoolThing does not know and treats as temporary. Please report it "

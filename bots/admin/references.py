@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from bots.accounts.incidents import chats_about
 from bots.chats.identity import unconfirmed_reason
-from bots.chats.references import insiders
+from bots.chats.references import connectable_presences
 from bots.models import Bot, Incident, Presence
 from campaigns.models import Chat
 from messaging.database.clock import database_clock
@@ -24,7 +24,7 @@ def confirmation(chat: Chat) -> dict[str, Any]:
     if chat.reference_changed_at is None:
         return {"pending": False}
     now = database_clock()
-    able = set(insiders().filter(chat=chat).values_list("bot_id", flat=True))
+    able = set(connectable_presences().filter(chat=chat).values_list("bot_id", flat=True))
     present = Presence.objects.filter(chat=chat).select_related("bot").order_by("bot__key")
     accounts = [(row.bot, _next_step(row.bot, able=row.bot_id in able, now=now)) for row in present]
     permitted = chat.permissions.filter(revoked_at__isnull=True).exists()

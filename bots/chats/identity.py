@@ -77,18 +77,18 @@ def chat_elsewhere(
     incident_report(key=f"{_ELSEWHERE}{chat.id}", reason=reason)
 
 
-def unconfirmed_tell(*, chat: Chat, reason: str) -> None:
+def unconfirmed_report(*, chat: Chat, reason: str) -> None:
     """Report that an account could not find out where the chat's changed reference leads."""
     incident_report(key=f"{_UNCONFIRMED}{chat.pk}", reason=reason)
 
 
 def unconfirmed_reason(chat: Chat) -> str:
-    """The last reason that `unconfirmed_tell` reported for the chat; empty if the incident is not open."""
+    """The last reason that `unconfirmed_report` reported for the chat; empty if the incident is not open."""
     reasons = Incident.objects.filter(key=f"{_UNCONFIRMED}{chat.pk}").values_list("reason", flat=True)
     return reasons.first() or ""
 
 
-def doubts_over() -> None:
+def reference_incidents_close() -> None:
     """Close the incidents about references that an operator has corrected or an account has confirmed."""
     strayed = Chat.objects.filter(reference_leads_to__isnull=False).values_list("id", flat=True)
     waiting = Chat.objects.filter(reference_changed_at__isnull=False).values_list("id", flat=True)
@@ -103,7 +103,7 @@ def doubts_over() -> None:
             incident_close(key=incident.key)
 
 
-def nameless_tell(*, chat: Chat, error: str) -> None:
+def lost_username_report(*, chat: Chat, error: str) -> None:
     """Report that the chat no longer has the username of its reference, and no other chat or person has it."""
     reason = (
         f"{chat_phrase(chat)} {_LOST_NAME.format(chat.reference)} ({error}): correct the reference, "
@@ -117,7 +117,7 @@ def _is_about_reference(incident: Incident, chat: Chat) -> bool:
     return any(part.format(chat.reference) in incident.reason for part in (_LOST_NAME, _LOST_NAME_BEFORE))
 
 
-def name_lost(chat: Chat, dialog: Dialog) -> bool:
+def username_lost(chat: Chat, dialog: Dialog) -> bool:
     """Whether the chat's reference is a username that it no longer has, according to the account's list of chats."""
     named = _NAME.fullmatch(chat.reference.strip())
     return named is not None and named[1].lower() not in {name.lower() for name in dialog.usernames}

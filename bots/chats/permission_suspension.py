@@ -20,7 +20,7 @@ from telegram.errors import ChatRefuses
 _PERMISSION = "permission:"
 
 
-def presence_note(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
+def presence_record(*, bot_id: UUID, chat_id: UUID, peer_id: int) -> None:
     """Record that the account is in the chat, and close the incident about its removal."""
     key: dict[str, Any] = {"bot_id": bot_id, "chat_id": chat_id}
     if Presence.objects.filter(**key, peer_id=peer_id).exists():
@@ -62,7 +62,7 @@ def writing_refused(*, bot_id: UUID, chat_id: UUID, error: ChatRefuses) -> None:
         _suspend(bot_id, chat_id, what, purpose=ChatPermission.Grant.SCRIPT)
 
 
-def suspensions_over() -> None:
+def suspension_incidents_close() -> None:
     """Close the incidents about permissions that an operator has resumed or revoked."""
     suspended = ChatPermission.objects.filter(suspended_at__isnull=False, revoked_at=None)
     still = {str(chat_id) for chat_id in suspended.values_list("chat_id", flat=True).distinct()}

@@ -21,12 +21,12 @@ def references_to_check(*, bot_id: UUID, wanted: Collection[UUID]) -> list[Chat]
     These are the chats that the account is in. If no account is in a chat, they include it if the account has to join
     it (`wanted`).
     """
-    inside = Exists(insiders().filter(chat_id=OuterRef("pk"), bot_id=bot_id))
-    an_account = Exists(insiders().filter(chat_id=OuterRef("pk")))
+    inside = Exists(connectable_presences().filter(chat_id=OuterRef("pk"), bot_id=bot_id))
+    an_account = Exists(connectable_presences().filter(chat_id=OuterRef("pk")))
     return list(_waiting().filter(inside | (Q(pk__in=list(wanted)) & ~an_account)).order_by("key"))
 
 
-def insiders() -> QuerySet[Presence]:
+def connectable_presences() -> QuerySet[Presence]:
     """The presences of accounts that can be connected."""
     return Presence.objects.filter(bot__enabled=True, bot__session__isnull=False).exclude(bot__state__in=BARRED)
 
@@ -41,7 +41,7 @@ def bots_to_check(*, role: str, now: datetime) -> set[UUID]:
     if not lately:
         return set()
     connected = Case(When(bot__lease_expires_at__gt=now, then=Value(0)), default=Value(1))
-    able = insiders().filter(chat_id__in=lately).exclude(bot__blocked_until__gt=now)
+    able = connectable_presences().filter(chat_id__in=lately).exclude(bot__blocked_until__gt=now)
     chosen = able.order_by("chat_id", connected, "bot__key").distinct("chat_id")
     roles = chosen.annotate(role=F("bot__role")).values_list("bot_id", "role")
     return {bot_id for bot_id, its in roles if its == role}

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
 
-from bots.accounts.flood_waits import block_keep, long_wait_tell
+from bots.accounts.flood_waits import flood_wait_record, long_wait_report
 from bots.accounts.states import bot_restrict
 from bots.chats.identity import chat_elsewhere, chat_upgraded
 from bots.chats.permission_suspension import writing_refused
@@ -169,6 +169,6 @@ def flood_wait_store(out: Outgoing, error: RetryAfter, until: datetime) -> None:
     """Store the flood wait, for the chat if it is the chat's own, otherwise for the whole account."""
     entry = entry_of(error.reason)
     peer_id = (out.destination_id or 0) if entry is not None and entry.scope == "chat" else 0
-    block_keep(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
-    long_wait_tell(bot_id=out.bot_id, error=error, until=until)
+    flood_wait_record(bot_id=out.bot_id, method=error.method, peer_id=peer_id, until=until, reason=error.reason)
+    long_wait_report(bot_id=out.bot_id, error=error, until=until)
     log.warning("bot %s: %s for %s until %s", out.bot_id, error.reason, error.method, until.isoformat())

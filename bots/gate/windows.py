@@ -17,8 +17,8 @@ _WHERE = {
     "peer": "peer_id = wanted.key::bigint",
     "name": "peer_id IS NULL AND peer_username <> '' AND upper(peer_username) = wanted.key",
 }
-# The index over the messages of all bots is on another expression than the other indexes: `bots.models.ledger` explains
-# why.
+# The index over the messages of all bots is on another expression than the other indexes; `bots.models.deliveries`
+# explains why.
 _AT = dict.fromkeys(_WHERE, "counted_at") | {"team": "(counted_at AT TIME ZONE 'UTC')"}
 _SINCE = dict.fromkeys(_WHERE, "wanted.since") | {"team": "(wanted.since AT TIME ZONE 'UTC')"}
 _WANTED = (

@@ -1,8 +1,8 @@
-"""The models of bots: the team's accounts, the workers that drive them, and every outgoing message."""
+"""The models of bots: the team's accounts, the workers that run them, and every outgoing message."""
 
 from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
-from bots.models.driving import Cursor, Host, Incident, Presence
-from bots.models.ledger import Delivery, DeliveryEvent, MassCancellation
+from bots.models.deliveries import Delivery, DeliveryEvent, MassCancellation
+from bots.models.workers import Cursor, Host, Incident, Presence
 
 __all__ = [
     "Bot",

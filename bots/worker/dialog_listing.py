@@ -3,7 +3,13 @@
 import asyncio
 import logging
 
-from bots.accounts.flood_waits import LISTING, LOOKING, connected_show, method_block, seconds_blocked
+from bots.accounts.flood_waits import (
+    CHECK_MESSAGES,
+    LIST_CHATS,
+    connected_state_set,
+    flood_wait_seconds,
+    method_wait_record,
+)
 from bots.accounts.incidents import incident_report
 from bots.accounts.states import bot_restrict, bot_set_state
 from bots.models import Bot
@@ -26,7 +32,7 @@ async def list_refused(reader: Reader, error: TelegramError) -> float:
         raise error
     log.warning("bot %s: its chats are listed later: %s", reader.bot_id, error.reason)
     if isinstance(error, RetryAfter):
-        await in_db(method_block, bot_id=reader.bot_id, error=error)
+        await in_db(method_wait_record, bot_id=reader.bot_id, error=error)
         return error.seconds
     if isinstance(error, BotRestricted):
         await in_db(bot_restrict, bot_id=reader.bot_id, reason=error.reason)
@@ -51,10 +57,10 @@ async def listed_later(reader: Reader, error: TelegramError) -> None:
 
 async def wait_for_list(reader: Reader) -> None:
     """Wait until the flood wait from an earlier connection is over."""
-    if left := await in_db(seconds_blocked, bot_id=reader.bot_id, methods=[LISTING]):
+    if left := await in_db(flood_wait_seconds, bot_id=reader.bot_id, methods=[LIST_CHATS]):
         await _wait(reader, left)
 
 
 async def _wait(reader: Reader, seconds: float) -> None:
-    await in_db(connected_show, bot_id=reader.bot_id, epoch=reader.epoch, bearable=[LOOKING])
+    await in_db(connected_state_set, bot_id=reader.bot_id, epoch=reader.epoch, bearable=[CHECK_MESSAGES])
     await asyncio.sleep(seconds)

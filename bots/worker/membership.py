@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from bots.accounts.flood_waits import ENTERING, connected_show, method_block, seconds_blocked
+from bots.accounts.flood_waits import JOIN_METHODS, connected_state_set, flood_wait_seconds, method_wait_record
 from bots.accounts.incidents import incident_close, incident_report
 from bots.accounts.states import bot_restrict, is_restricted
 from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, entry_refusal, full_incident, full_report
-from bots.chats.identity import chat_elsewhere, chat_resolved, name_lost, nameless_tell
-from bots.chats.permission_suspension import presence_ended, presence_note, was_present
+from bots.chats.identity import chat_elsewhere, chat_resolved, lost_username_report, username_lost
+from bots.chats.permission_suspension import presence_ended, presence_record, was_present
 from bots.worker.cursors import chats_forget
 from bots.worker.dialog_listing import list_refused
 from bots.worker.executor import in_db
@@ -90,7 +90,7 @@ class Membership:
         self._list(dialogs)
         # An admin may have approved the bot while it was disconnected.
         self.retry_approvals()
-        left = await in_db(seconds_blocked, bot_id=self._reader.bot_id, methods=ENTERING)
+        left = await in_db(flood_wait_seconds, bot_id=self._reader.bot_id, methods=JOIN_METHODS)
         self._no_entry_before = time.monotonic() + left
 
     def _list(self, dialogs: Iterable[Dialog]) -> None:
@@ -147,7 +147,7 @@ class Membership:
         return False
 
     async def _wait(self, error: RetryAfter) -> None:
-        await in_db(method_block, bot_id=self._reader.bot_id, error=error)
+        await in_db(method_wait_record, bot_id=self._reader.bot_id, error=error)
         self._no_entry_before = time.monotonic() + error.seconds
 
     def _settled(self, chat: Chat) -> bool:
@@ -159,7 +159,7 @@ class Membership:
     def _to_be_checked(self, chat: Chat) -> bool:
         """Whether the account's list of chats gives reason to check where the reference leads."""
         dialog = self._dialogs.get(chat.telegram_id or 0)
-        return dialog is not None and name_lost(chat, dialog) and (chat.pk, chat.reference) not in self._checked
+        return dialog is not None and username_lost(chat, dialog) and (chat.pk, chat.reference) not in self._checked
 
     async def _forget_all_but(self, wanted: list[Chat]) -> None:
         ids, waiting = {chat.pk for chat in wanted}, {chat.pk for chat in wanted if _waits(chat)}
@@ -187,7 +187,7 @@ class Membership:
             await in_db(chat_resolved, chat_id=chat.pk, found=found, reference=chat.reference)
             former = found.upgraded_from or chat.upgraded_from_id
             await self._reading.watch(found.telegram_id, former=former)
-            await in_db(presence_note, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
+            await in_db(presence_record, bot_id=self._reader.bot_id, chat_id=chat.pk, peer_id=found.telegram_id)
         except (SameChat, AnotherChat) as error:
             if isinstance(error, AnotherChat) and found is not None and found.joined:
                 await account.leave(found.telegram_id)
@@ -284,7 +284,7 @@ class Membership:
         try:
             await account.find_chat(chat.reference, chat.telegram_id)
         except (PeerRefuses, ChatRefuses) as error:
-            await in_db(nameless_tell, chat=chat, error=error.reason)
+            await in_db(lost_username_report, chat=chat, error=error.reason)
 
     async def _refused(self, chat: Chat, reason: str) -> None:
         waits = reason in WAITS_FOR_PEOPLE
@@ -301,7 +301,7 @@ class Membership:
         return entry_incident(bot_id=self._reader.bot_id, chat_id=chat.pk)
 
     async def _show(self) -> None:
-        await in_db(connected_show, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
+        await in_db(connected_state_set, bot_id=self._reader.bot_id, epoch=self._reader.epoch)
 
 
 def _waits(chat: Chat) -> bool:

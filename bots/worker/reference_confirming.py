@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from bots.chats.entry_refusals import confirmation_refusal
-from bots.chats.identity import chat_elsewhere, chat_resolved, unconfirmed_tell
+from bots.chats.identity import chat_elsewhere, chat_resolved, unconfirmed_report
 from bots.chats.permission_suspension import presence_ended, was_present
 from bots.chats.references import references_to_check
 from bots.models import Bot
@@ -106,4 +106,4 @@ def report_unconfirmed(*, bot_id: UUID, chat: Chat, reason: str) -> None:
     `reason` is the error's name in Telegram or the adapter.
     """
     bot = Bot.objects.only("key", "display_name").get(pk=bot_id)
-    unconfirmed_tell(chat=chat, reason=confirmation_refusal(bot=str(bot), chat=chat, reason=reason))
+    unconfirmed_report(chat=chat, reason=confirmation_refusal(bot=str(bot), chat=chat, reason=reason))

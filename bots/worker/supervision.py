@@ -12,8 +12,8 @@ from django.db.models.functions import Now
 
 from bots.accounts.incidents import STARTING, incident_close, incident_report, incident_report_lasting, incidents_forget
 from bots.accounts.states import BARRED, bot_set_state
-from bots.chats.identity import doubts_over
-from bots.chats.permission_suspension import suspensions_over
+from bots.chats.identity import reference_incidents_close
+from bots.chats.permission_suspension import suspension_incidents_close
 from bots.chats.wanted import bots_wanted
 from bots.models import Bot, BotSession, Cursor, Incident, Role
 from bots.roles import handler_of
@@ -53,8 +53,8 @@ def supervise(now: datetime, *also: Callable[[], object]) -> list[UUID]:
         waits_over,
         workers_back,
         hosts_forget,
-        suspensions_over,
-        doubts_over,
+        suspension_incidents_close,
+        reference_incidents_close,
         incidents_forget,
         *also,
         *(partial(unread_chats_forget, role, now) for role in Role.values),

@@ -138,7 +138,7 @@ def test_a_login_under_way_fits_a_phone_and_is_cancelled_by_keyboard(
     panel.open(login_page(bot))
     form = 'form:has(input[name=do][value="send"])'
     panel.enter(f"{form} [name=phone]", PHONE)
-    assert "Telegram is asked to send a code" in panel.text
+    assert "Requesting a code" in panel.text
     sideways = "() => document.documentElement.scrollWidth - window.innerWidth"
     assert panel.do(lambda page: page.evaluate(sideways)) == 0
 
@@ -160,7 +160,7 @@ def test_where_the_operators_own_login_ends_meanwhile_the_page_stays_and_says_so
     panel.open(login_page(bot))
     Session.objects.all().delete()
     wait_until(lambda: "Your login has ended" in panel.text, what="word of the login's end")
-    assert "Telegram is asked to send a code" in panel.text
+    assert "Requesting a code" in panel.text
     assert not panel.do(lambda page: page.query_selector("[name=username]"))
 
 

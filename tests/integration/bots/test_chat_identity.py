@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.chats.identity import chat_elsewhere, chat_resolved, chat_upgraded, doubts_over
+from bots.chats.identity import chat_elsewhere, chat_resolved, chat_upgraded, reference_incidents_close
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import record_refusal_of_telegram, record_sent
 from bots.deliveries.recovery import known_ids
@@ -107,11 +107,11 @@ def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it
     ):
         with pytest.raises(NotPossible, match=f"correct the reference of “{chat}”"):
             refused()
-    doubts_over()
+    reference_incidents_close()
     assert Incident.objects.count() == 1
     at = reference_check_again(chat_id=chat.id).reference_changed_at
     assert at is not None
-    doubts_over()
+    reference_incidents_close()
     assert not Incident.objects.exists()
     permission_resume(permission_id=permission.pk)
     assert not is_permitted(chat_id=chat.id, purpose=SCRIPT)

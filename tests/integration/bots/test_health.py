@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from bots.accounts import services
-from bots.accounts.flood_waits import connected_show
+from bots.accounts.flood_waits import connected_state_set
 from bots.accounts.state_help import NEXT_STEP, next_step
 from bots.accounts.states import bot_set_state
 from bots.logins.sessions import bot_connect
@@ -137,7 +137,7 @@ def test_a_connected_bot_waits_while_telegram_makes_all_of_it_wait_and_is_online
         until = timezone.now() + timedelta(seconds=60)
         if block:
             BotBlock.objects.create(bot=bot, **{"peer_id": 0, "until": until, "reason": "FLOOD_WAIT_60", **block})
-        connected_show(bot_id=bot.pk, epoch=lease.epoch)
+        connected_state_set(bot_id=bot.pk, epoch=lease.epoch)
         return state(bot)
 
     assert shown(method="SendMessage") == ("waiting", "Telegram asked the account to wait: FLOOD_WAIT_60 (SendMessage)")

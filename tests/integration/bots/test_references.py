@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 import coolthing_site.urls  # noqa: F401  It registers the pages.
-from bots.chats.identity import chat_elsewhere, doubts_over, nameless_tell
+from bots.chats.identity import chat_elsewhere, lost_username_report, reference_incidents_close
 from bots.chats.references import bots_to_check, references_to_check
 from bots.chats.wanted import bots_wanted
 from bots.deliveries.claiming import claim
@@ -173,11 +173,11 @@ def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
 
 
 def test_a_name_that_was_lost_is_no_incident_once_the_reference_is_another(chat: Chat):
-    nameless_tell(chat=chat, error="USERNAME_NOT_OCCUPIED")
-    doubts_over()
+    lost_username_report(chat=chat, error="USERNAME_NOT_OCCUPIED")
+    reference_incidents_close()
     assert "“@square”" in Incident.objects.get(key=f"name:{chat.pk}").reason
     changed(chat)
-    doubts_over()
+    reference_incidents_close()
     assert not Incident.objects.exists()
 
 
@@ -222,10 +222,10 @@ def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confir
         report_unconfirmed(bot_id=bot.pk, chat=chat, reason="NOT_INSIDE")
     assert "add the account to the chat in Telegram" in Incident.objects.get().reason
     assert OutboxEvent.objects.filter(routing_key="bots.error").count() == 1
-    doubts_over()
+    reference_incidents_close()
     assert Incident.objects.exists()
     reference_confirmed(chat_id=chat.pk, reference=LINK, changed_at=at)
-    doubts_over()
+    reference_incidents_close()
     assert not Incident.objects.exists()
 
 

@@ -5,9 +5,9 @@ import pytest
 from bots.accounts.services import bot_release
 from bots.chats.permission_suspension import (
     presence_ended,
-    presence_note,
+    presence_record,
     reading_refused,
-    suspensions_over,
+    suspension_incidents_close,
     writing_refused,
 )
 from bots.deliveries.claiming import claim
@@ -99,7 +99,7 @@ def test_only_an_account_that_was_in_a_chat_can_be_removed_from_it(bot, chat):
     missing = place | {"peer_ids": {chat.telegram_id}}
     assert not presence_ended(**missing) and suspended() == {}
     for _ in range(2):
-        presence_note(**place, peer_id=chat.telegram_id)
+        presence_record(**place, peer_id=chat.telegram_id)
     assert not presence_ended(**place, peer_ids={-5}), "it was never in that one"
     assert presence_ended(**missing) and set(suspended()) == {"script", "parse"}
     assert not presence_ended(**missing) and not Presence.objects.exists()
@@ -120,14 +120,14 @@ def test_every_suspension_is_reported_and_its_incident_is_over_when_the_account_
         assert OutboxEvent.objects.filter(routing_key="bots.error").count() == round_
         for permission in ChatPermission.objects.all():
             permission_resume(permission_id=permission.pk)
-    presence_note(bot_id=bot.id, chat_id=chat.id, peer_id=-5)
+    presence_record(bot_id=bot.id, chat_id=chat.id, peer_id=-5)
     assert not Incident.objects.exists()
 
 
 def test_a_suspensions_incident_is_over_when_an_operator_has_resumed_it(bot, chat):
     writing_refused(bot_id=bot.id, chat_id=chat.id, error=ChatRefuses("CHAT_WRITE_FORBIDDEN", says="silenced"))
-    suspensions_over()
+    suspension_incidents_close()
     assert Incident.objects.count() == 1
     permission_resume(permission_id=ChatPermission.objects.get(suspended_at__isnull=False).pk)
-    suspensions_over()
+    suspension_incidents_close()
     assert not Incident.objects.exists()

@@ -88,7 +88,7 @@ def test_the_filters_are_on_the_page(panel: Client):
         "By waiting",
         "By purpose",
         "By campaign",
-        "By bot",
+        "By account",
         "By chat",
         "By due at",
         "By changes after sending",

@@ -1,4 +1,4 @@
-"""The ledger: every outgoing message, and what became of it."""
+"""The ledger: every outgoing message and its result."""
 
 import uuid
 
@@ -13,7 +13,7 @@ from campaigns.models import Campaign, Chat, Purpose
 
 
 def _counted_in_utc() -> Func:
-    """The column of the indexes over the messages of all bots, as an expression.
+    """The expression for indexes of `counted_at` that cover the messages of all bots.
 
     PostgreSQL would use an index on the plain column for the messages of one bot too: the table's rows are in the order
     of time, so the planner underestimates the cost of reading all messages since a given time.
@@ -24,9 +24,9 @@ def _counted_in_utc() -> Func:
 class Delivery(models.Model):
     """One outgoing message, from the request to send it to the id that Telegram gave it.
 
-    These rows are the ledger: nothing is sent without one. The message goes to `chat`, or to the person `peer_id` /
-    `peer_username`. The bot may reach a person through their message `via_message_id` in a chat that both share,
-    `via_chat_id`.
+    These rows are the ledger: a message is sent only after its row is stored. The message goes to `chat`, or to the
+    person `peer_id` / `peer_username`. The bot may reach a person through their message `via_message_id` in a chat that
+    both share, `via_chat_id`.
     """
 
     class State(models.TextChoices):
@@ -36,47 +36,60 @@ class Delivery(models.Model):
         FAILED = "failed"
         REFUSED = "refused"
         CANCELLED = "cancelled"
-        UNKNOWN = "unknown", "Unknown: an operator must decide whether it was sent"
+        UNKNOWN = "unknown", "Unknown: an operator must decide whether the message was sent"
 
     FINAL = (State.SENT, State.FAILED, State.REFUSED, State.CANCELLED, State.UNKNOWN)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="deliveries")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="deliveries", verbose_name="account")
     campaign = models.ForeignKey(Campaign, on_delete=models.PROTECT, related_name="deliveries")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, null=True, blank=True, related_name="deliveries")
-    peer_id = models.BigIntegerField(null=True, blank=True)
-    peer_username = models.CharField(max_length=64, blank=True, default="")
-    via_chat_id = models.BigIntegerField(null=True, blank=True, help_text="Marked id")
-    via_message_id = models.BigIntegerField(null=True, blank=True)
+    peer_id = models.BigIntegerField("person's Telegram id", null=True, blank=True)
+    peer_username = models.CharField("person's username", max_length=64, blank=True, default="")
+    via_chat_id = models.BigIntegerField(
+        "shared chat", null=True, blank=True, help_text="Marked id of the chat in which the account can see the person"
+    )
+    via_message_id = models.BigIntegerField(
+        "message in the shared chat", null=True, blank=True, help_text="Id of the person's message in the shared chat"
+    )
     text = models.TextField()
     reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
     purpose = models.CharField(max_length=16, choices=Purpose)
-    origin = models.CharField(max_length=40, help_text="Who asked for it: scripts.step, leads.message")
+    origin = models.CharField(
+        max_length=40,
+        help_text="scripts.step for a line of a play, leads.message for a message of a conversation",
+    )
     origin_id = models.UUIDField()
     random_id = models.BigIntegerField(unique=True, help_text="Telegram's idempotency key")
 
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
-    due_at = models.DateTimeField()
+    due_at = models.DateTimeField(help_text="The message is not sent before this time")
     waiting_reason = models.CharField(max_length=300, blank=True, default="")
     waiting_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
     first_attempt_at = models.DateTimeField(null=True, blank=True)
-    lease_epoch = models.BigIntegerField(null=True, blank=True, help_text="The bot's epoch when it was last claimed")
-    counted_at = models.DateTimeField(null=True, blank=True, help_text="When it was counted against the budgets")
+    lease_epoch = models.BigIntegerField(
+        null=True, blank=True, help_text="The account's lease epoch when the delivery was last claimed"
+    )
+    counted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the message was counted against the budgets"
+    )
     opens_contact = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="When it was counted: the first message of its bot to its person, and no reply",
+        help_text="Whether this was the account's first message to the person, and not a reply, when it was counted",
     )
-    telegram_message_id = models.BigIntegerField(null=True, blank=True, help_text="As the sending bot sees it")
+    telegram_message_id = models.BigIntegerField(
+        "Telegram's message id", null=True, blank=True, help_text="The message's id in the sending account"
+    )
     sent_at = models.DateTimeField(null=True, blank=True)
-    error_kind = models.CharField(max_length=20, blank=True, default="")
+    error_kind = models.CharField("kind of error", max_length=20, blank=True, default="")
     error = models.CharField(max_length=300, blank=True, default="")
     created_at = models.DateTimeField(db_default=Now())
     # What happened to the message in the chat after it was sent.
     edited_at = models.DateTimeField(null=True, blank=True)
-    edited_text = models.TextField(blank=True, default="", db_default="", help_text="What it reads now")
-    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When its deletion was noticed")
+    edited_text = models.TextField(blank=True, default="", db_default="", help_text="The current text")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="When an account noticed the deletion")
     reactions = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     class Meta:
@@ -158,21 +171,21 @@ class DeliveryEvent(models.Model):
     """Something that happened to a delivery, for the history on the delivery's page.
 
     An event of the same kind and detail adds no row: it raises `times` and sets `last_at`. So the number of rows is
-    limited by the number of different events, however often a delivery waits. Nothing that the delivery's own columns
-    show becomes an event: a delivery that is sent at the first attempt has none.
+    limited by the number of different events, however often a delivery waits. What the delivery's own columns show is
+    not recorded again as an event: a delivery that is sent at the first attempt has no events.
     """
 
     class Kind(models.TextChoices):
-        WAITED = "waited", "Told to wait"
+        WAITED = "waited", "Waited"
         UNANSWERED = "unanswered", "No answer"
         REPEATED = "repeated", "Sent again with the same key"
-        LOOKED_UP = "looked_up", "Looked for in the chat"
-        PUT_BACK = "put_back", "Not said, back in the queue"
+        LOOKED_UP = "looked_up", "Searched for in the chat"
+        PUT_BACK = "put_back", "Not sent, queued again"
         SENT = "sent"
         FAILED = "failed"
         REFUSED = "refused"
         CANCELLED = "cancelled"
-        UNKNOWN = "unknown", "Not known whether it was said"
+        UNKNOWN = "unknown", "Unknown whether it was sent"
         EDITED = "edited", "Edited in the chat"
         REACTED = "reacted", "Reactions"
         DELETED = "deleted", "Deleted in the chat"
@@ -207,11 +220,11 @@ class MassCancellation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     created_at = models.DateTimeField(db_default=Now())
-    by = models.CharField(max_length=150)
+    by = models.CharField("started by", max_length=150)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
-    what = models.TextField()
+    what = models.TextField("selection")
     delivery_ids = ArrayField(models.UUIDField(), editable=False)
-    total = models.PositiveIntegerField()
+    total = models.PositiveIntegerField("selected")
     position = models.PositiveIntegerField(default=0)
     cancelled = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=8, choices=State, default=State.RUNNING)
