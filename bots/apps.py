@@ -3,6 +3,7 @@ from django.apps import AppConfig
 
 class BotsConfig(AppConfig):
     name = "bots"
+    verbose_name = "Accounts & deliveries"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -36,7 +36,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("leads.LlmJob", "smart_toy", "LLM jobs"),
         Page("leads.UnclaimedMessage", "help"),
     ),
-    "Bots": (
+    "Accounts & deliveries": (
         Page("bots.Bot", "badge"),
         Page("bots.Delivery", "outgoing_mail"),
         Page("bots.DeliveryEvent", "timeline", "Delivery events"),

@@ -101,7 +101,7 @@ def test_whoever_may_only_look_sees_no_secret_and_no_operation(world: SimpleName
 @pytest.mark.django_db(transaction=True)
 def test_the_overview_shows_only_what_one_may_view(world: SimpleNamespace) -> None:
     page = _reader("view_bot").get("/admin/").content.decode()
-    assert "Bots" in page
+    assert "Accounts" in page
     assert "Open dead letters" not in page
     assert reverse("admin:leads_lead_changelist") not in page
 
