@@ -18,8 +18,8 @@ from messaging.events import Event, ServiceErrorEvent
 from messaging.publishing.outbox import publish_on_commit
 
 FORGOTTEN = timedelta(days=1)
-# How long an incident must last that is normal while processes start. A worker starts within seconds, on a busy machine
-# within half a minute.
+# Some problems are normal while processes start: they are published only if they last this long. A worker starts within
+# seconds, on a busy machine within half a minute.
 GRACE = timedelta(minutes=1)
 # The prefix of the keys that callers pass to `incident_report_lasting`.
 STARTING = "hosts:"
@@ -48,8 +48,9 @@ def incident_report(*, key: str, reason: str, event: Event | None = None) -> boo
 def incident_report_lasting(*, key: str, reason: str) -> bool:
     """Record an incident that is normal while processes start, and publish it when it has lasted for GRACE.
 
-    Processes that notice the incident call this every few seconds. If no call came for GRACE before it was published,
-    the time starts again, because no process was watching. Returns whether the incident was published now.
+    Processes that notice the incident call this every few seconds. If there is no call for GRACE before the incident
+    is published, its duration starts again at zero, because no process was watching. Returns whether the incident was
+    published by this call.
     """
     with transaction.atomic():
         _, new = Incident.objects.get_or_create(key=key, defaults={"reason": reason[:REASON_LENGTH]})
@@ -89,7 +90,7 @@ def chats_about(incidents: Iterable[Incident]) -> dict[str, Chat]:
 
 
 def incidents_forget() -> int:
-    """Delete incidents that no process has noticed for a day: none will report that they are over.
+    """Delete incidents that no process has noticed for a day. The processes that would close them are gone.
 
     Returns the number of deleted rows.
     """
@@ -97,5 +98,5 @@ def incidents_forget() -> int:
 
 
 def incident_close(*, key: str) -> None:
-    """Delete the incident, because it is over. If it happens again, it is reported again."""
+    """Delete the incident, because it is over. If the problem returns, it is reported as a new incident."""
     Incident.objects.filter(key=key[:KEY_LENGTH]).delete()

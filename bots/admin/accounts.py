@@ -101,7 +101,7 @@ def _undrain(host: Host) -> None:
 
 class StateChangeInline(FactInline):
     model = BotStateChange
-    verbose_name_plural = "history"
+    verbose_name_plural = "state changes"
     fields = ("at", "state_label", "reason")
     readonly_fields = ("state_label",)
     show_change_link = False
@@ -208,11 +208,11 @@ class BotAdmin(ConnectingAdmin):
     role_label = choice_label("role")
     state_label = choice_label("state")
 
-    @display(description="bot", ordering="display_name")
+    @display(description="account", ordering="display_name")
     def name(self, bot: Bot) -> str:
         return str(bot)
 
-    @display(description="why")
+    @display(description="reason")
     def why(self, bot: Bot) -> str:
         return waits(bot.state_reason, waits_until(bot, timezone.now()))
 
@@ -220,7 +220,7 @@ class BotAdmin(ConnectingAdmin):
     def since(self, bot: Bot) -> str:
         return moment(bot.history.values_list("at", flat=True).first() or bot.created_at)
 
-    @display(description="what to do")
+    @display(description="next step")
     def next_step(self, bot: Bot) -> str:
         if summary := login_summary(bot_id=bot.pk):
             return summary

@@ -193,7 +193,7 @@ class DeliveryAdmin(GatePreviewMixin, CancelManyMixin):
     def destination(self, delivery: Delivery) -> str:
         return link_to(delivery.chat, delivery.destination) if delivery.chat is not None else delivery.destination
 
-    @display(description="why", ordering="waiting_reason")
+    @display(description="reason", ordering="waiting_reason")
     def why(self, delivery: Delivery) -> str:
         """Why the delivery has not been sent yet, or never will be."""
         if delivery.state in (State.QUEUED, State.SENDING):

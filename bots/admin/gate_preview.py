@@ -48,7 +48,9 @@ def _require(request: HttpRequest) -> None:
 class PreviewForm(forms.Form):
     campaign = forms.ModelChoiceField(Campaign.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
     bot = forms.ModelChoiceField(
-        Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("key"), widget=UnfoldAdminSelectWidget
+        Bot.objects.defer("phone", "api_hash", "proxy_url").order_by("key"),
+        label="Account",
+        widget=UnfoldAdminSelectWidget,
     )
     purpose = forms.ChoiceField(choices=list(PURPOSES.items()), widget=UnfoldAdminSelectWidget)
     chat = forms.ModelChoiceField(

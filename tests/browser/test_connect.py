@@ -153,7 +153,7 @@ def test_a_login_under_way_fits_a_phone_and_is_cancelled_by_keyboard(
     telegram.sandbox.call(telegram.sandbox.faults.clear)
 
 
-def test_where_the_operators_own_login_ends_meanwhile_the_page_stays_and_says_so(panel: Panel, bot: Bot) -> None:
+def test_where_the_operators_own_login_ends_meanwhile_the_page_stays_and_shows_it(panel: Panel, bot: Bot) -> None:
     # No worker runs here: it stays under way, and for longer than the test takes.
     later = timezone.now() + timedelta(hours=1)
     PendingLogin.objects.create(bot=bot, asked="send", asked_at=later, expires_at=later)
@@ -183,7 +183,7 @@ def test_a_bot_whose_session_telegram_ended_is_logged_in_again_with_one_button(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_may_only_look_logs_nothing_in(bot: Bot) -> None:
+def test_users_who_may_only_view_log_nothing_in(bot: Bot) -> None:
     reader = User.objects.create_user("reader", password="x", is_staff=True)
     reader.user_permissions.set(Permission.objects.filter(codename="view_bot"))
     client = Client()

@@ -35,7 +35,7 @@ def test_what_telegram_refuses_is_a_sentence(
     assert words not in panel.text
 
 
-def test_numbers_that_are_wrong_or_nobodys_are_said(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
+def test_wrong_and_unknown_numbers_are_reported(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
     panel.open(login_page(bot))
     act(panel, "send", phone="12")
     assert "does not accept this phone number" in panel.text
@@ -47,7 +47,7 @@ def test_numbers_that_are_wrong_or_nobodys_are_said(panel: Panel, telegram: Simp
     assert "By phone number" in panel.text, "begins again"
 
 
-def test_too_many_attempts_say_until_when_and_are_not_repeated(
+def test_too_many_attempts_show_the_end_of_the_wait_and_are_not_repeated(
     panel: Panel, telegram: SimpleNamespace, bot: Bot
 ) -> None:
     plan_fault(telegram, "FLOOD_WAIT", method="auth.sendCode", seconds=3600)
@@ -62,7 +62,7 @@ def test_too_many_attempts_say_until_when_and_are_not_repeated(
     assert telegram.mtproto.codes.pending("9996644444") is None, "Telegram was not asked again"
 
 
-def test_an_expired_code_is_asked_for_anew(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
+def test_an_expired_code_is_requested_anew(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
     panel.open(login_page(bot))
     act(panel, "send", phone="+9996633333")
     telegram.sandbox.call(telegram.mtproto.codes.expire, "9996633333")
@@ -100,7 +100,7 @@ def test_a_login_may_be_begun_in_another_way_and_two_bots_never_share_an_account
     assert "This account is already connected as Olga (other)." in panel.text
 
 
-def test_a_proxy_that_does_not_answer_is_said(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
+def test_a_proxy_that_does_not_answer_is_reported(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
     Bot.objects.filter(pk=bot.pk).update(proxy_url="socks5://me:hunter2@127.0.0.1:1")
     panel.open(login_page(bot))
     act(panel, "send", phone=PHONE)
@@ -108,7 +108,7 @@ def test_a_proxy_that_does_not_answer_is_said(panel: Panel, telegram: SimpleName
     assert "hunter2" not in panel.html
 
 
-def test_what_is_wrong_with_an_account_is_said_before_anything_is_made(panel: Panel, world: SimpleNamespace) -> None:
+def test_problems_of_an_account_are_shown_before_anything_is_created(panel: Panel, world: SimpleNamespace) -> None:
     panel.open(reverse("admin:bots_bot_connect_account"))
     panel.fill("[name=key]", "fresh")
     panel.do(lambda page: page.select_option("[name=role]", "actor"))

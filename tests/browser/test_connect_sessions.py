@@ -61,7 +61,7 @@ def test_a_session_file_is_taken_over(panel: Panel, telegram: SimpleNamespace, b
     assert has_logged_in(bot, telegram.vera)
 
 
-def test_nobody_connects_with_a_session_that_a_worker_uses(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
+def test_a_session_that_a_worker_uses_is_not_connected_again(panel: Panel, telegram: SimpleNamespace, bot: Bot) -> None:
     owner = Bot.objects.create(key="owner", role="actor", phone="+9996633333")
     bot_connect_with_code(bot_id=owner.pk, ask_code=lambda: "33333")
     text = _as_string(StoredSession(BotSession.objects.get(bot=owner).data))

@@ -94,7 +94,7 @@ def test_a_later_end_of_the_same_wait_is_shown():
     assert Bot.objects.get(pk=bot.pk).state_until == until
 
 
-def test_every_state_says_what_to_do():
+def test_every_state_has_a_next_step():
     assert set(NEXT_STEP) == set(State.values)
     assert all(text.endswith(".") for text in NEXT_STEP.values())
     assert "never logged in" in next_step(Bot(), has_session=False)
@@ -160,7 +160,7 @@ def test_the_end_of_a_wait_is_shown_until_it_has_passed(capsys):
     assert "online: Nothing to do." in back
 
 
-def test_a_worker_that_is_silent_and_a_role_without_a_worker_are_told(capsys):
+def test_a_silent_worker_and_a_role_without_a_worker_are_shown(capsys):
     bot = a_bot(role="manager")
     host_beat(name="mgr1", role="manager", capacity=5, draining=False)
     call_command("bots", "hosts")

@@ -179,7 +179,7 @@ def test_messages_are_taken_once_in_order_and_not_across_a_hole():
 
 
 @pytest.mark.django_db
-def test_a_ban_is_told_once_and_stays():
+def test_a_ban_is_reported_once_and_stays():
     bot = a_bot()
     epoch = taken(bot, "owner").epoch
     for _ in range(2):

@@ -64,7 +64,7 @@ def test_an_account_that_cannot_confirm_a_reference_is_reported_with_both_names(
         (5_000_111, "a private chat"),
     ],
 )
-def test_a_message_that_is_skipped_is_told_of_by_its_chat(bot, chat, place, told):
+def test_a_skipped_message_is_reported_with_its_chat(bot, chat, place, told):
     peer_id = chat.telegram_id if place == "the chat" else place
     reader = Reader(bot.pk, bot.lease_epoch, role_handler("actor"))
     bot.cursors.create(peer_id=peer_id, last_message_id=1)
@@ -80,7 +80,7 @@ def test_an_account_that_is_connected_already_is_reported_with_name_and_key(bot)
         bot_connect(bot_id=ledger.make_bot().pk, session="", me=Me(7, "", ""))
 
 
-def test_a_permission_that_ends_is_told_of_by_the_chats_title(chat):
+def test_an_ending_permission_is_reported_with_the_chats_title(chat):
     end = datetime(2024, 12, 4, tzinfo=UTC)
     chat.permissions.update(valid_until=end)
     permissions_notify_expiring(now=end)
@@ -94,7 +94,7 @@ def test_a_long_title_leaves_room_for_what_to_do(bot, chat):
     assert reason().endswith("…”: ask an admin of the chat to admit the account")
 
 
-def test_a_lead_that_turns_out_to_be_another_one_is_closed_without_that_ones_id():
+def test_a_lead_that_turns_out_to_be_another_is_closed_without_the_others_id():
     world = make_world()
     facts: dict[str, Any] = {"campaign": world.campaign, "hit_at": ledger.START, "chat_id": -1, "message_id": 1}
     goes, stays = (Lead.objects.create(telegram_user_id=user, event_id=uuid4(), **facts) for user in (1, 2))

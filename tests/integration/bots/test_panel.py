@@ -48,7 +48,7 @@ def unknown() -> Delivery:
     return delivery
 
 
-def test_an_unknown_delivery_is_said_with_its_id_or_was_not_said(panel: Client):
+def test_an_unknown_delivery_is_marked_as_sent_with_its_id_or_as_not_sent(panel: Client):
     said, not_said = unknown(), unknown()
     assert "Mark as not sent" in page(panel, said)
     operate(panel, said, "said", telegram_message_id="42")
@@ -95,7 +95,7 @@ def test_a_worker_is_drained_and_takes_bots_again(panel: Client):
     assert not Host.objects.get().drain_requested
 
 
-def test_a_bots_page_says_its_state_since_when_why_and_what_to_do(panel: Client):
+def test_a_bots_page_shows_its_state_the_reason_and_the_next_step(panel: Client):
     bot = ledger.make_bot(state=Bot.State.RESTRICTED, state_reason="PEER_FLOOD", phone="+15550001234")
     BotSession.objects.create(bot=bot, data="the session")
     BotStateChange.objects.create(bot=bot, state=Bot.State.RESTRICTED, reason="PEER_FLOOD")
@@ -115,7 +115,7 @@ def test_bots_are_filtered_by_state(panel: Client, state: str):
     assert wanted.key in found and other.key not in found
 
 
-def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Client):
+def test_the_pages_show_a_silent_worker_and_a_bot_that_was_logged_out(panel: Client):
     host_beat(name="actors", role="actor", capacity=5, draining=False)
     assert "takes accounts" in page(panel, Host.objects.get())
     Host.objects.update(heartbeat_at=ledger.START)
@@ -125,7 +125,7 @@ def test_the_pages_tell_a_silent_worker_and_a_bot_that_was_logged_out(panel: Cli
     assert "The account was never logged in" in page(panel, ledger.make_bot(telegram_user_id=None))
 
 
-def test_a_wait_over_quiet_hours_tells_one_end_and_whose_clock_each_time_is(panel: Client):
+def test_a_wait_over_quiet_hours_shows_a_single_end_and_the_zone_of_each_time(panel: Client):
     delivery = ledger.queue_line(ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
     hours = "Quiet hours of campaign “Autumn” (22:00–15:30 Europe/Moscow)"
     until = datetime(2026, 11, 25, 12, 30, tzinfo=UTC)

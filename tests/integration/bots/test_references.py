@@ -102,7 +102,7 @@ def test_a_second_confirmation_changes_nothing(chat: Chat):
 
 
 @pytest.mark.parametrize("to", ["https://t.me/+AThird", LINK])
-def test_an_answer_about_an_older_change_is_none_about_the_newer_one(chat: Chat, to: str):
+def test_an_answer_about_an_older_change_does_not_confirm_the_newer_change(chat: Chat, to: str):
     asked: dict[str, Any] = {"chat_id": chat.pk, "reference": LINK, "changed_at": changed(chat)}
     changed(chat, "@square")
     newer = changed(chat, to)
@@ -125,7 +125,7 @@ def test_what_a_line_met_by_the_former_reference_suspends_nothing(chat: Chat):
     assert (chat.reference_leads_to, ChatPermission.objects.get().suspended_at) == (None, None)
 
 
-def test_a_chat_that_nobody_has_seen_yet_has_nothing_to_confirm():
+def test_a_chat_that_no_account_has_seen_yet_has_nothing_to_confirm():
     chat = ledger.make_chat(telegram_id=None, kind="unknown", reference="@square")
     reference_change(chat_id=chat.pk, reference="@garden")
     assert is_permitted(chat_id=chat.pk, purpose=SCRIPT)
@@ -158,7 +158,7 @@ def test_what_no_account_could_follow_is_refused_at_the_door(chat: Chat, operato
     assert list(Chat.objects.values_list("reference", "reference_changed_at")) == [("@square", None)]
 
 
-def test_a_chat_that_is_on_record_already_is_made_no_new_one(chat: Chat):
+def test_a_chat_on_record_is_not_created_again(chat: Chat):
     other = ledger.make_chat(key="garden")
     assert other.telegram_id is not None
     chat_elsewhere(
@@ -204,7 +204,7 @@ def test_an_account_in_the_chat_looks_and_of_others_only_those_that_are_to_be_in
     assert not looking(boris)
 
 
-def test_one_account_is_connected_to_look_and_not_for_ever(chat: Chat):
+def test_a_single_account_is_connected_to_check_and_not_for_ever(chat: Chat):
     connected, idle = ledger.make_bot(key="boris"), ledger.make_bot(key="anna", lease_expires_at=None)
     at = changed(chat)
     for bot in (connected, idle):
@@ -216,7 +216,7 @@ def test_one_account_is_connected_to_look_and_not_for_ever(chat: Chat):
     assert bots_to_check(role="actor", now=at + timedelta(hours=2)) == set()
 
 
-def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confirmed(chat: Chat):
+def test_a_failed_check_is_reported_once_and_closed_when_the_reference_is_confirmed(chat: Chat):
     bot, at = ledger.make_bot(key="anna"), changed(chat)
     for _ in range(2):
         report_unconfirmed(bot_id=bot.pk, chat=chat, reason="NOT_INSIDE")
@@ -229,7 +229,7 @@ def test_what_an_account_cannot_tell_is_reported_once_and_over_when_it_is_confir
     assert not Incident.objects.exists()
 
 
-def test_the_chats_page_says_who_looks_and_what_to_do_when_nobody_can(chat: Chat, operator: Client):
+def test_the_chats_page_shows_who_checks_and_what_to_do_when_no_account_can(chat: Chat, operator: Client):
     assert "Confirmation of the changed reference" not in shown(operator, chat)
     changed(chat)
     page = shown(operator, chat)

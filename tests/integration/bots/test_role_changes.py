@@ -30,7 +30,7 @@ def form_of(bot: Bot, **changes: str) -> dict[str, str]:
     return facts | inlines | changes
 
 
-def test_the_panel_refuses_another_role_and_says_what_to_do(conversation: Conversation) -> None:
+def test_the_panel_refuses_another_role_and_explains_what_to_do(conversation: Conversation) -> None:
     client = Client()
     client.force_login(User.objects.create_superuser("olga"))
     page = reverse("admin:bots_bot_change", args=[conversation.bot_id])

@@ -78,7 +78,7 @@ def test_logging_out_changes_nothing_at_telegram_when_telegram_is_away(company: 
     assert BotSession.objects.filter(bot=bot).exists()
 
 
-def test_a_borrowed_bot_is_nobody_elses(company: Company) -> None:
+def test_a_borrowed_bot_has_no_other_owner(company: Company) -> None:
     bot = company.make_bot("anna")
     epoch = lease_borrow(bot_id=bot.pk, owner="a login", seconds=60)
     assert epoch is not None
@@ -108,7 +108,7 @@ def test_two_windows_never_use_the_new_key_at_once(company: Company) -> None:
     assert logged_in is not None and logged_in.telegram_user_id == user.id
 
 
-def test_a_login_that_nobody_finishes_is_forgotten_with_what_it_held(company: Company) -> None:
+def test_an_unfinished_login_is_deleted_with_its_secrets(company: Company) -> None:
     user = company.make_user("Fresh")
     bot = _bot("fresh", user)
     steps.login_send_code(bot_id=bot.pk)
@@ -133,7 +133,7 @@ def test_steps_in_the_wrong_order_are_refused(company: Company) -> None:
         steps.login_enter_password(bot_id=bot.pk, password="x")
 
 
-def test_a_wait_holds_for_what_it_was_asked_for_and_outlives_a_cancel(company: Company) -> None:
+def test_a_flood_wait_applies_to_its_step_and_outlives_a_cancel(company: Company) -> None:
     user = company.make_user("Fresh")
     bot = _bot("fresh", user)
     company.sandbox.call(

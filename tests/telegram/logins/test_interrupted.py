@@ -27,7 +27,7 @@ from tests.telegram.logins.login_support import (
 )
 
 
-def test_a_killed_worker_leaves_a_login_that_says_so_and_goes_on(company: Company) -> None:
+def test_a_killed_worker_leaves_a_login_that_reports_it_and_continues(company: Company) -> None:
     bot, user = fresh(company)
     with login_worker_runs():
         assert ask_and_wait(bot, "send").step == "code"
@@ -89,7 +89,7 @@ def test_a_login_that_was_cancelled_while_it_succeeded_is_ended_at_telegram(
     assert not PendingLogin.objects.exists()
 
 
-def test_a_worker_that_is_to_stop_says_so_and_closes_the_connection(company: Company) -> None:
+def test_a_stopping_worker_records_the_interruption_and_closes_the_connection(company: Company) -> None:
     bot, user = fresh(company)
     with login_worker_runs():
         ask_and_wait(bot, "send")

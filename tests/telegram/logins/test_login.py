@@ -74,7 +74,7 @@ async def test_a_code_is_sent_again_in_the_next_way(town: Town) -> None:
     assert me.user_id == town.anna.id
 
 
-async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
+async def test_what_is_wrong_with_a_code_is_reported(town: Town) -> None:
     sent = await client.request_code(CREDENTIALS, ANNAS_PHONE)
     await says(client.sign_in(CREDENTIALS, sent, "00000"), "The code is wrong")
     await says(client.sign_in(CREDENTIALS, sent, ""), "The code is missing")
@@ -93,7 +93,7 @@ async def test_what_is_wrong_with_a_code_is_said(town: Town) -> None:
         (ANNAS_PHONE, Fault(kind="FROZEN_METHOD_INVALID", method="auth.sendCode"), ("frozen", "appeal")),
     ],
 )
-async def test_what_is_wrong_with_a_number_is_said(town: Town, phone: str, fault: Fault | None, words) -> None:
+async def test_what_is_wrong_with_a_number_is_reported(town: Town, phone: str, fault: Fault | None, words) -> None:
     if fault:
         town.sandbox.faults.plan(fault)
     await says(client.request_code(CREDENTIALS, phone), *words)
@@ -104,13 +104,13 @@ async def test_a_number_without_an_account_shows_at_the_code(town: Town) -> None
     await says(client.sign_in(CREDENTIALS, sent, "99999"), "no Telegram account", "sign up")
 
 
-async def test_too_many_attempts_say_how_long(town: Town) -> None:
+async def test_too_many_attempts_report_how_long_to_wait(town: Town) -> None:
     town.sandbox.faults.plan(Fault(kind="FLOOD_WAIT", method="auth.sendCode", seconds=3600))
     refused = await says(client.request_code(CREDENTIALS, ANNAS_PHONE), "Too many attempts", "3600 seconds")
     assert refused.wait_seconds == 3600
 
 
-async def test_too_many_passwords_are_told(town: Town, gleb) -> None:
+async def test_too_many_passwords_are_reported(town: Town, gleb) -> None:
     sent = await client.request_code(CREDENTIALS, GLEBS_PHONE)
     with pytest.raises(PasswordNeeded) as needed:
         await client.sign_in(CREDENTIALS, sent, code_of(gleb))
@@ -173,7 +173,7 @@ class Screen:
             self._town.sandbox.mtproto.accept_token(token_of(code.url), self.scanning.id)
 
 
-async def test_a_qr_code_is_still_good_for_whoever_goes_on_with_its_session(town: Town) -> None:
+async def test_a_qr_code_stays_valid_for_the_process_that_continues_its_session(town: Town) -> None:
     screen = Screen(town)
     first = asyncio.ensure_future(client.qr_wait(CREDENTIALS, screen.show, limit=60))
     await until(lambda: screen.codes, "a code")
@@ -214,7 +214,7 @@ async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code
     assert len({code.url for code in shown}) == 3
 
 
-async def test_nobody_scanning_is_said(town: Town) -> None:
+async def test_a_code_that_is_not_scanned_is_reported(town: Town) -> None:
     await says(client.qr_wait(CREDENTIALS, Screen(town).show, limit=0), "was not scanned")
 
 
@@ -244,7 +244,7 @@ async def test_a_session_file_of_another_program_is_taken_over(town: Town, tmp_p
     assert me.user_id == town.anna.id
 
 
-async def test_a_session_that_is_over_is_said(town: Town) -> None:
+async def test_a_session_that_has_ended_is_reported(town: Town) -> None:
     other = await town.login(town.anna)
     text = other.session.save()
     await other.log_out()
@@ -253,7 +253,7 @@ async def test_a_session_that_is_over_is_said(town: Town) -> None:
     await says(client.adopt(CREDENTIALS, from_string(text)), "does not know this session", "Log in anew")
 
 
-async def test_a_deleted_or_banned_account_is_said(town: Town) -> None:
+async def test_a_deleted_or_banned_account_is_reported(town: Town) -> None:
     session = await logged_in(town.anna)
     town.sandbox.faults.plan(Fault(kind="USER_DEACTIVATED_BAN"))
     await says(client.adopt(CREDENTIALS, session), "banned this account", "appeal")
@@ -267,7 +267,7 @@ async def test_logging_out_ends_the_session_and_may_be_repeated(town: Town) -> N
     await until(lambda: not town.sandbox.mtproto.connections, "all connections closed")
 
 
-async def test_a_silent_proxy_and_one_that_refuses_are_told_apart(town: Town) -> None:
+async def test_a_silent_and_a_refusing_proxy_are_distinguished(town: Town) -> None:
     nobody = Credentials(1, "sandbox", "socks5://me:hunter2@127.0.0.1:1")
     said = await says(client.request_code(nobody, ANNAS_PHONE), "The proxy does not answer", "host and port")
     assert "hunter2" not in str(said)
@@ -282,7 +282,7 @@ async def test_a_silent_proxy_and_one_that_refuses_are_told_apart(town: Town) ->
     await says(client.request_code(Credentials(1, "x", "nonsense"), ANNAS_PHONE), "socks5://")
 
 
-async def test_an_unreachable_telegram_is_said(town: Town, settings) -> None:
+async def test_an_unreachable_telegram_is_reported(town: Town, settings) -> None:
     settings.TELEGRAM_SERVER = "127.0.0.1:1"
     await says(client.request_code(CREDENTIALS, ANNAS_PHONE), "cannot be reached", "network")
 
@@ -369,7 +369,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, chan
     writer.close()
 
 
-async def test_an_mtproxy_is_used_and_one_with_another_secret_is_told(town: Town) -> None:
+async def test_an_mtproxy_is_used_and_a_wrong_secret_is_reported(town: Town) -> None:
     secret = bytes(range(16))
     proxy = MtProxy(secret, town.sandbox.host, town.sandbox.mtproto_port)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as listening:

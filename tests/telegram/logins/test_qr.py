@@ -45,7 +45,7 @@ def test_another_worker_goes_on_with_a_qr_code(company: Company) -> None:
     assert not any(key.destroyed for key in company.sandbox.mtproto.auth_keys.dump())
 
 
-def test_a_qr_code_that_was_shown_for_minutes_is_gone_on_with_too(company: Company) -> None:
+def test_a_qr_code_that_was_shown_for_minutes_is_continued_too(company: Company) -> None:
     bot, _ = fresh(company)
     ask_worker(bot, "qr")
     job_of_killed_worker(bot)
@@ -73,7 +73,7 @@ def test_a_login_neither_waits_for_the_bots_database_threads_nor_occupies_them(c
             release.set()
 
 
-def test_a_qr_code_that_nobody_looks_at_is_put_away(
+def test_a_qr_code_that_no_page_shows_is_withdrawn(
     company: Company, login_worker: LoginWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bot, _ = fresh(company)

@@ -27,7 +27,7 @@ from tests.telegram.logins.login_support import (
 )
 
 
-def test_logging_out_is_done_by_a_worker_and_told_when_it_fails(
+def test_logging_out_is_done_by_a_worker_and_reported_when_it_fails(
     company: Company, login_worker: LoginWorker, settings: Any
 ) -> None:
     bot, user = fresh(company)

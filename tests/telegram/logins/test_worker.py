@@ -141,7 +141,7 @@ def test_steps_that_were_not_reached_are_refused_at_once(company: Company) -> No
     assert not PendingLogin.objects.exists()
 
 
-def test_a_login_waits_for_a_free_slot_and_says_so(company: Company, settings: Any) -> None:
+def test_a_login_waits_for_a_free_slot_and_shows_it(company: Company, settings: Any) -> None:
     first, _ = fresh(company, "First")
     second, _ = fresh(company, "Second")
     settings.LOGINS_PER_WORKER = 1
@@ -161,7 +161,7 @@ def test_a_login_waits_for_a_free_slot_and_says_so(company: Company, settings: A
         assert wait_until_idle(second).step == "code"
 
 
-def test_what_nobody_foresaw_is_said_too(
+def test_unexpected_errors_are_reported_too(
     company: Company, login_worker: LoginWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bot, _ = fresh(company)

@@ -58,7 +58,7 @@ def found(panel: Client, **query: Any) -> set[str]:
     return {delivery.text for delivery in answer.context["cl"].queryset}
 
 
-def test_the_ledger_is_filtered_by_everything_that_one_looks_for(panel: Client):
+def test_deliveries_are_filtered_by_all_filters(panel: Client):
     two = Two()
     line, reply = {two.line.text}, {two.reply.text}
     for delivery, only in ((two.line, line), (two.reply, reply)):
@@ -103,7 +103,7 @@ def page(panel: Client, row: Any) -> str:
     return html.unescape(answer.content.decode())
 
 
-def test_a_deliverys_page_tells_its_story(panel: Client):
+def test_a_deliverys_page_shows_its_timeline(panel: Client):
     two = Two()
     for _ in range(3):
         note(DeliveryEvent.Kind.WAITED, {two.reply.pk: "Quiet hours."})
@@ -201,7 +201,7 @@ def test_the_button_counts_what_can_be_cancelled(panel: Client):
         ({}, ""),
     ],
 )
-def test_an_order_says_in_words_how_its_messages_were_found(panel: Client, query: dict[str, str], words: str):
+def test_a_cancellation_describes_its_selection(panel: Client, query: dict[str, str], words: str):
     Two()
     target = f"{reverse('admin:bots_delivery_cancel')}?{urlencode(query)}"
     form = asked(panel, target)
@@ -209,7 +209,7 @@ def test_an_order_says_in_words_how_its_messages_were_found(panel: Client, query
     assert MassCancellation.objects.get().what == f"all deliveries{words and f' with {words}'}"
 
 
-def test_the_confirmation_says_what_cannot_be_cancelled(panel: Client):
+def test_the_confirmation_shows_what_cannot_be_cancelled(panel: Client):
     two = Two()
     Delivery.objects.filter(pk=two.line.pk).update(state=State.SENDING)
     text = asked(panel, reverse("admin:bots_delivery_cancel"))["page"]
@@ -218,7 +218,7 @@ def test_the_confirmation_says_what_cannot_be_cancelled(panel: Client):
     assert "1 delivery has a final state already" in text
 
 
-def test_a_confirmation_without_its_moment_asks_again(panel: Client):
+def test_a_confirmation_without_its_time_is_shown_again(panel: Client):
     two = Two()
     for until in ("", "yesterday", "2026-13-45T00:00", "2026-01-01T00:00:00"):
         answer = panel.post(reverse("admin:bots_delivery_cancel"), {"_confirmed": "1", "until": until})
@@ -227,7 +227,7 @@ def test_a_confirmation_without_its_moment_asks_again(panel: Client):
     assert two.line.state == State.QUEUED
 
 
-def test_whoever_may_only_look_cancels_nothing(panel: Client):
+def test_users_who_may_only_view_cancel_nothing(panel: Client):
     two = Two()
     reader = User.objects.create_user("reader", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_delivery"))

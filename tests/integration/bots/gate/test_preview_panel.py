@@ -158,7 +158,7 @@ def ask(*argv: str) -> str:
     return out.getvalue()
 
 
-def test_the_command_asks_by_names(line: dict[str, Any]):
+def test_the_command_previews_by_names(line: dict[str, Any]):
     ledger.noting_origin()
     common = ("--campaign", line["campaign"].slug, "--bot", line["bot"].key)
     assert ask(*common, "--chat", line["chat"].key) == "Allow: the message may be sent now.\n"
@@ -171,7 +171,7 @@ def test_the_command_asks_by_names(line: dict[str, Any]):
     assert ask(str(delivery.pk)) == f"Wait: Campaign “{line['campaign']}” is paused.\n"
 
 
-def test_the_command_says_what_it_does_not_know(line: dict[str, Any]):
+def test_the_command_reports_what_it_does_not_know(line: dict[str, Any]):
     known = ("--campaign", line["campaign"].slug, "--bot", line["bot"].key)
     for argv, problem in (
         (("--campaign", "nowhere", *known[2:], "--chat", "x"), 'no campaign is called "nowhere"'),
