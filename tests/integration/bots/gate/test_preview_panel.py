@@ -178,7 +178,7 @@ def test_the_command_reports_what_it_does_not_know(line: dict[str, Any]):
         ((*known, "--chat", "nowhere"), 'no chat is called "nowhere"'),
         (known, "give either --chat or --person"),
         ((*known, "--person", "foo bar"), '"foo bar" is neither a person.s Telegram id nor a username.'),
-        ((), "name a delivery, or"),
+        ((), "give a delivery's id, or --campaign and --bot with --chat or --person"),
         ((str(line["bot"].pk),), "is not queued"),
     ):
         with pytest.raises(CommandError, match=problem):
