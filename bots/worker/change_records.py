@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Case, Q, QuerySet, Value, When
 
-from bots.accounts.flood_waits import LOOKING
+from bots.accounts.flood_waits import CHECK_MESSAGES
 from bots.chats.identity import in_former_group
 from bots.deliveries.timeline import note
 from bots.gate.facts import destination_id
@@ -147,7 +147,7 @@ def unrecorded_chats(*, reader: Reader) -> list[int]:
 
 
 def _checks_forbidden(reader: Reader, now: datetime) -> bool:
-    return BotBlock.objects.filter(bot_id=reader.bot_id, method=LOOKING, until__gt=now).exists()
+    return BotBlock.objects.filter(bot_id=reader.bot_id, method=CHECK_MESSAGES, until__gt=now).exists()
 
 
 def _sent_since(bot_id: UUID, since: datetime) -> dict[int | None, list[int]]:

@@ -170,4 +170,4 @@ def test_holes_in_what_bots_hear_are_added_up_by_role():
 def test_messages_that_nobody_knows_to_be_sent_are_an_operators_to_decide():
     page = Client().get("/metrics", **TOKEN).content.decode()
     assert "Deliveries that an operator must mark as sent or not sent" in page
-    assert Delivery.State.UNKNOWN.label == "Unknown: an operator must decide whether it was sent"
+    assert Delivery.State.UNKNOWN.label == "Unknown: an operator must decide whether the message was sent"
