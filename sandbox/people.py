@@ -14,7 +14,8 @@ from typing import Literal, TypedDict
 
 from aiohttp import web
 
-from sandbox.scenario import Scenario, ScenarioLine, ScenarioPerson
+from sandbox.scenario import Scenario
+from sandbox.scenario_parts import ScenarioLine, ScenarioPerson
 from sandbox.world.actions import sending
 from sandbox.world.world import LedgerEntry, World, WorldError
 

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import web
 
-from sandbox.control import add_control_routes
+from sandbox.control.routes import add_control_routes
 from sandbox.llm.endpoint import SandboxLLM, add_llm_routes
 from sandbox.mtproto.encryption.server_key import load_or_create
 from sandbox.mtproto.server import MtprotoServer

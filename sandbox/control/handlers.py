@@ -1,26 +1,10 @@
-"""The control API, which shows and changes the world: JSON over HTTP, on loopback only.
+"""The handlers of the control API. They run in the event loop that owns the world."""
 
-- `GET /health`, `GET /world`, `GET /ledger?since=SEQ`
-- `POST /users`, `POST /chats`, `POST /say` (people send messages): each takes an object or a list
-- `POST /album` (pictures sent as one), `POST /describe` (a user is a Bot API bot, a scam, a fake, or deleted)
-- `POST /edit`, `POST /delete`, `POST /react`: changes of the message with the ledger entry `seq`
-- `POST /join`, `POST /approve` (a request to join), `POST /leave`, `POST /block`
-- `POST /upgrade` (a basic group becomes a supergroup), `POST /topics` (a new topic of a forum)
-- `POST /rename`, `POST /hand_over`, `POST /collect`: usernames
-- `POST /scan` (a user scans a QR code to log in)
-- `GET /faults`, `POST /faults`, `DELETE /faults`
-- `POST /reset`
-
-Users and peers are given by id (marked for chats) or `@username`. An invalid request is answered with 400 and
-`{"error": …}`.
-"""
-
-from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import web
 
-from sandbox.control_bodies import (
+from sandbox.control.bodies import (
     Album,
     BadRequest,
     Blocking,
@@ -49,7 +33,6 @@ from sandbox.mtproto.server import MtprotoServer
 from sandbox.world.actions import authors, membership, message_changes, sending, topics, usernames
 from sandbox.world.actions.upgrades import upgrade
 from sandbox.world.entities import Chat, LedgerEntry, User
-from sandbox.world.errors import WorldError
 from sandbox.world.faults import Fault, FaultBook
 from sandbox.world.marks import Forward, Marks
 from sandbox.world.world import World
@@ -69,7 +52,7 @@ class ControlledSandbox(Protocol):
 
 
 class Control:
-    """The handlers. They run in the event loop that owns the world."""
+    """The handlers of a sandbox."""
 
     def __init__(self, sandbox: ControlledSandbox) -> None:
         self._sandbox = sandbox
@@ -287,53 +270,6 @@ class Control:
             "blocked": sorted(user.blocked),
             "login_code": code.code if code else None,
         }
-
-
-def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None:
-    control = Control(sandbox)
-    gets = {"/health": control.health, "/ledger": control.ledger, "/world": control.world}
-    posts = {
-        "/users": control.add_users,
-        "/chats": control.add_chats,
-        "/say": control.send_messages,
-        "/album": control.send_album,
-        "/describe": control.describe,
-        "/edit": control.edit,
-        "/delete": control.delete,
-        "/react": control.react,
-        "/join": control.join,
-        "/approve": control.approve,
-        "/upgrade": control.upgrade,
-        "/topics": control.begin_topic,
-        "/rename": control.rename,
-        "/hand_over": control.hand_over,
-        "/collect": control.collect,
-        "/leave": control.leave,
-        "/scan": control.scan,
-        "/block": control.block,
-        "/faults": control.plan_faults,
-        "/reset": control.reset,
-    }
-    for path, handler in (gets | {"/faults": control.faults}).items():
-        app.router.add_get(path, _with_errors(handler))
-    for path, handler in posts.items():
-        app.router.add_post(path, _with_errors(handler))
-    app.router.add_delete("/faults", _with_errors(control.clear_faults))
-
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-
-
-def _with_errors(handler: Handler) -> Handler:
-    """The handler, but an invalid request is answered with 400."""
-
-    async def wrapped(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except (BadRequest, WorldError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-
-    return wrapped
 
 
 def _chat(chat: Chat) -> dict[str, Any]:
