@@ -47,17 +47,19 @@ def key_resolve(*, scope: str, key: str) -> str:
     if not key:
         return ""
     if scope == Budget.Scope.TEAM:
-        raise UnknownKey("The team is one: leave the key empty.")
+        raise UnknownKey("There is only one team: leave the key empty.")
     if scope == Budget.Scope.PEER:
         if not is_person_id(key):
-            raise UnknownKey("A person is named by their Telegram id, a number: a username may pass to somebody else.")
+            raise UnknownKey(
+                "Enter the Telegram id of the person, a number: a username may later belong to another person."
+            )
         return str(int(key))
     key_names = _key_names[scope]
     rows = key_names.model._default_manager
     row = rows.filter(pk=wanted) if (wanted := _uuid(key)) else rows.filter(**{key_names.column: key})
     pk = row.values_list("pk", flat=True).first()
     if pk is None:
-        raise UnknownKey(f'No {scope} is called "{key[:64]}": give its {key_names.column} or its id.')
+        raise UnknownKey(f'There is no {_label(scope)} "{key[:64]}": enter its {key_names.column} or its id.')
     return str(pk)
 
 
@@ -68,7 +70,7 @@ def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
     """
     budgets = list(budgets)
     found = {
-        (budget.scope, budget.key): f"{budget.key}: there is no such {budget.scope}"
+        (budget.scope, budget.key): f"{budget.key}: there is no such {_label(budget.scope)}"
         for budget in budgets
         if _may_be_missing(budget)
     }
@@ -78,6 +80,10 @@ def budget_names(budgets: Iterable[Budget]) -> dict[tuple[str, str], str]:
             rows = key_names.model._default_manager.filter(pk__in=keys).values_list("pk", key_names.column)
             found |= {(scope, str(pk)): str(name) for pk, name in rows}
     return found
+
+
+def _label(scope: str) -> str:
+    return str(Budget.Scope(scope).label).lower()
 
 
 def _may_be_missing(budget: Budget) -> bool:

@@ -1,11 +1,11 @@
 """Finds the person whose personal data an operator wants to export or erase, and erases it.
 
-An erasure has four steps. Each is committed by itself, so that no data comes back meanwhile, and an erasure that a
-crash interrupted can simply be repeated:
+An erasure has four steps. Each step is committed separately, so that no data comes back meanwhile, and an erasure that
+a crash has interrupted can be repeated:
 
 1. The person is suppressed: no bot writes to them any more.
-2. The person's hash is stored, under a lock that everything that records a person's data takes. From then on nothing
-   about the person is recorded.
+2. The person's hash is stored, under a lock that every service takes before it records a person's data. From then on
+   nothing about the person is recorded.
 3. Each room erases its rows.
 4. The id and the username are removed from the suppression.
 """
@@ -49,7 +49,7 @@ def person_named(who: str) -> Person:
     ids = ids_met_as(name)
     if len(ids) > 1:
         several = ", ".join(str(user_id) for user_id in sorted(ids))
-        raise NotPossible(f"Several people were met as @{name}: say which of the ids {several} is meant.")
+        raise NotPossible(f"Several people have had the username @{name}: enter one of the ids {several} instead.")
     return Person(next(iter(ids), None), frozenset({name}))
 
 
@@ -68,8 +68,8 @@ def person_erase(person: Person, *, by: PermissionHolder) -> tuple[dict[str, int
     leaving = sum(room.leaving(complete) for room in rooms())
     if leaving:
         raise StillLeaving(
-            f"{counted(leaving, 'message to this person is', 'messages to this person are')} leaving at this moment. "
-            "Nothing more is said to them; erase again in a moment, when it is known what became of those."
+            f"{counted(leaving, 'message to this person is', 'messages to this person are')} being sent at this "
+            "moment. Nothing more is sent to the person. Wait a moment until the outcome is known, then erase again."
         )
     suppression = _mark(suppression, complete)
     # Search once more: rows that were being recorded before the mark are committed now, maybe with another username.
@@ -97,8 +97,8 @@ def _mark(suppression: Suppression, person: Person) -> Suppression:
     """Once this returns, nothing about the person is recorded any more. Returns the suppression that stays."""
     locks.erasures_lock_exclusive()
     key = key_for_erasing()
-    who = person.telegram_user_id
-    hashed = id_hash(key, who) if who is not None else name_hash(key, min(person.usernames))
+    user_id = person.telegram_user_id
+    hashed = id_hash(key, user_id) if user_id is not None else name_hash(key, min(person.usernames))
     kept = Suppression.objects.filter(person_hash=hashed)
     if not kept.exists() and not Suppression.objects.filter(pk=suppression.pk).update(person_hash=hashed):
         # An operator has just deleted their own entry.

@@ -30,7 +30,7 @@ def campaign_start(*, campaign_id: UUID) -> Campaign:
     """
     campaign = Campaign.objects.select_for_update().get(id=campaign_id)
     if campaign.state == Campaign.State.DRAFT and (problems := start_problems(campaign_id=campaign_id)):
-        raise NotPossible(f"It is not started. {' '.join(problems)}")
+        raise NotPossible(f"The campaign was not started. {' '.join(problems)}")
     return _campaign_move(campaign_id, Campaign.State.RUNNING)
 
 

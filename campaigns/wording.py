@@ -10,12 +10,12 @@ _LONGEST_NAME = 60
 
 
 def doubt_of(chat: Chat) -> str:
-    """Why it is in doubt which chat the permissions are for, and what the operator should do; empty without doubt."""
+    """Why it is unclear which chat the permissions are for, and what the operator should do; empty if it is clear."""
     if chat.reference_leads_to is None:
         return ""
     return (
-        f"{chat.reference} leads to {other_chat_phrase(chat.reference_leads_to)} than the one whose owner gave the "
-        f"permission: correct the reference of {chat_phrase(chat)}, or make the other one a new chat"
+        f"{chat.reference} leads to {other_chat_phrase(chat.reference_leads_to)}, not to the chat whose owner gave the "
+        f"permission: correct the reference of {chat_phrase(chat)}, or add the other chat"
     )
 
 
@@ -26,7 +26,7 @@ def other_chat_phrase(leads_to: int, *, title: str = "") -> str:
     """
     known = Chat.objects.filter(at_telegram([leads_to])).first() if not title else None
     name = title_phrase(title) if title else chat_phrase(known) if known is not None else ""
-    unseen = "(whose id no account sees)" if leads_to == UNSEEN_CHAT else ""
+    unseen = "(id unknown)" if leads_to == UNSEEN_CHAT else ""
     return " ".join(filter(None, ["another chat", name, unseen]))
 
 
@@ -41,8 +41,8 @@ def title_phrase(name: str) -> str:
 
 def reference_unconfirmed(changed_at: datetime) -> str:
     """Why a chat's permissions are not in force: no account has confirmed its reference since `changed_at`."""
-    since = minute(changed_at)
-    return f"since {since} the reference has waited for an account to confirm that it leads to the same chat"
+    at = minute(changed_at)
+    return f"no account has confirmed yet that the reference, changed at {at}, leads to the same chat"
 
 
 def minute(at: datetime) -> str:

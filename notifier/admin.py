@@ -24,15 +24,15 @@ from panelkit.operations import Operation
 from vault.fields import UnreadableSecret
 
 ADDRESS_HELP = (
-    "File: a plain name such as team.jsonl, kept in NOTIFICATION_FILES_DIR. Webhook: a URL. Apprise: a URL such as "
-    "tgram://BOT_TOKEN/CHAT_ID, mailtos://user:password@example.org?to=team@example.org, slack://… or matrixs://… "
-    "(appriseit.com describes them). It is stored encrypted and never shown again."
+    "File: a name without a folder, such as team.jsonl, of a file in NOTIFICATION_FILES_DIR. Webhook: a URL. Apprise: "
+    "a URL such as tgram://BOT_TOKEN/CHAT_ID, mailtos://user:password@example.org?to=team@example.org, slack://… or "
+    "matrixs://… (see appriseit.com). The address is stored encrypted and never shown again."
 )
 
 
 PATTERN_HELP = (
-    "Words with dots between them: * stands for one word, # for any number of them. *.error is the errors of every "
-    "service, bots.# all events of bots, # every event. Known events: "
+    "Words separated by dots: * stands for any single word, # for any number of words. For example, *.error matches "
+    "the errors of every service, bots.# all events of bots, and # every event. Known events: "
     f"{', '.join(KNOWN_KEYS)}; SERVICE is one of {', '.join(SERVICES)}."
 )
 
@@ -67,7 +67,7 @@ class ChannelForm(SecretForm):
         given: dict[str, Any] = super().clean() or self.cleaned_data
         kind, address = given.get("kind"), given.get("address")
         if kind and not address and "kind" in self.changed_data and not self.instance._state.adding:
-            self.add_error("address", "Another kind of channel needs an address of its own: enter it.")
+            self.add_error("address", "You have changed the kind of the channel: enter an address of the new kind.")
         elif kind and address and (problem := address_problem(kind=kind, address=address)):
             self.add_error("address", f"{problem[:1].upper()}{problem[1:]}.")
         return given
@@ -76,7 +76,8 @@ class ChannelForm(SecretForm):
 @admin.register(Channel)
 class ChannelAdmin(PanelAdmin):
     empty_hint = (
-        "A channel is where the team is notified: a Telegram bot, e-mail, Slack and others, a webhook, or a file."
+        "The team is notified through channels, such as a Telegram bot, e-mail, Slack, a webhook or a file. Add the "
+        "first channel."
     )
     form = ChannelForm
     secret_fields = ("address",)
@@ -93,7 +94,7 @@ class ChannelAdmin(PanelAdmin):
             "test",
             "Send a test",
             run=lambda channel, call: channel_test(channel_id=channel.pk),
-            done="has a test notification queued. The page of the channel shows the result.",
+            done="gets a test notification. The page of the channel shows the result.",
             icon="send",
         ),
     )
@@ -107,7 +108,8 @@ class ChannelAdmin(PanelAdmin):
         super().save_related(request, form, formsets, change)
         if not change and channel_default_rules(channel_id=form.instance.pk):
             message = (
-                "You gave it no rule, so it has the usual ones: errors, crashes, bans, and what waits for an operator."
+                "You added no rule, so the channel has the default rules: errors, crashes, bans, finished scripts, and "
+                "everything that waits for an operator."
             )
             self.message_user(request, message, messages.INFO)
 
@@ -118,7 +120,7 @@ class ChannelAdmin(PanelAdmin):
     def problem(self, channel: Channel) -> str:
         return _problem(channel) or failure_text(channel) or "–"
 
-    @display(description="hears of")
+    @display(description="rules")
     def patterns(self, channel: Channel) -> str:
         return ", ".join(sorted(rule.pattern for rule in channel.rules.all()))
 
@@ -130,12 +132,12 @@ def _problem(channel: Channel) -> str:
     try:
         return address_problem(kind=channel.kind, address=channel.address)
     except UnreadableSecret:
-        return "it was encrypted with a key that is gone: enter it again"
+        return "the address was encrypted with a key that is no longer in use: enter the address again"
 
 
 @admin.register(Rule)
 class RuleAdmin(PanelAdmin):
-    empty_hint = "A rule says which events notify which channel."
+    empty_hint = "A rule defines which events a channel reports."
     form = RuleForm
     list_display = ("pattern", "channel")
     list_filter = (("channel", RelatedDropdownFilter),)
@@ -147,7 +149,7 @@ class RuleAdmin(PanelAdmin):
 
 @admin.register(Notification)
 class NotificationAdmin(FactAdmin):
-    empty_hint = "One is made when an event fits the rule of a channel that is enabled."
+    empty_hint = "CoolThing creates a notification when an event matches a rule of an enabled channel."
     list_display = (
         "created_at",
         "title_short",
@@ -172,9 +174,9 @@ class NotificationAdmin(FactAdmin):
     state_label = choice_label("state")
     title_short = text_column("title", length=120)
 
-    @display(description="waits because")
+    @display(description="reason")
     def waiting(self, notification: Notification) -> str:
         if notification.state != Notification.State.QUEUED:
             return notification.error
-        why = "more of its kind may come" if notification.bundle_at == notification.due_at else "not sent yet"
+        why = "related events may follow" if notification.bundle_at == notification.due_at else "not sent yet"
         return waits(notification.error or why, notification.due_at)

@@ -12,14 +12,14 @@ class Channel(models.Model):
     """A destination of notifications. `address` is a secret: a webhook's URL usually carries a token."""
 
     class Kind(models.TextChoices):
-        FILE = "file", "A file, one JSON object a line"
-        WEBHOOK = "webhook", "An HTTP POST with a JSON body"
-        APPRISE = "apprise", "A service through Apprise: Telegram bot, e-mail, Slack, Matrix and others"
+        FILE = "file", "File: one JSON object per line"
+        WEBHOOK = "webhook", "Webhook: an HTTP POST with a JSON body"
+        APPRISE = "apprise", "Apprise: a Telegram bot, e-mail, Slack, Matrix and other services"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=10, choices=Kind)
-    address = EncryptedTextField(help_text="The file's plain name, the webhook's or Apprise's URL")
+    address = EncryptedTextField(help_text="The name of the file, or the URL of the webhook or for Apprise")
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(db_default=Now())
 
@@ -28,7 +28,7 @@ class Channel(models.Model):
 
 
 class Rule(models.Model):
-    """Which events a channel gets. `pattern` is a topic pattern for routing keys, as in AMQP: `*.crash`, `#`."""
+    """Which events a channel reports. `pattern` is a topic pattern for routing keys, as in AMQP: `*.crash`, `#`."""
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="rules")
     pattern = models.CharField(max_length=120)
@@ -49,8 +49,8 @@ class Rule(models.Model):
 class Notification(models.Model):
     """The notification of one event for one channel.
 
-    `dispatched_at` is when a task for it was last sent. Until `claimed_until` one task works on it. `bundle` is a key
-    that related events share, which get one notification together; it then stands for `count` events, and is sent at
+    `dispatched_at` is when a task for the notification was last sent. Until `claimed_until` a task works on it. Related
+    events have the same `bundle`, and get one notification together: it stands for `count` events and is sent at
     `bundle_at`.
     """
 

@@ -19,7 +19,7 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collecting() -> Q:
-    """Bundled notifications that wait for their time. They have not failed."""
+    """Bundled notifications that are not due yet. They have not failed."""
     return Q(state=Notification.State.QUEUED, attempts=0, bundle_at__gt=Now())
 
 
@@ -31,8 +31,8 @@ def failing() -> Q:
 def with_failure(channels: QuerySet[Channel]) -> QuerySet[Any]:
     """Annotate the channels with `arrived_at`, the time of the last notification that arrived, and `failure`.
 
-    `failure` contains the error, attempts and state of the last failure since then; it is None without one. `due_at`
-    serves as the time of a failure: when the last attempt was due, or the next one is.
+    `failure` contains the error, attempts and state of the last failure since `arrived_at`; it is None if there is no
+    failure. `due_at` serves as the time of a failure: it is when the last attempt was due, or when the next one is.
     """
     of_channel = Notification.objects.filter(channel=OuterRef("pk"))
     arrived = of_channel.filter(state=Notification.State.SENT).order_by("-sent_at").values("sent_at")[:1]
@@ -51,12 +51,15 @@ def failure_text(channel: Any) -> str:
     failed = Notification.objects.filter(failing(), channel_id=channel.pk, due_at__gt=channel.arrived_at or _BEGINNING)
     number = len(failed.order_by("-due_at").values_list("pk")[:MOST_COUNTED])
     more = " or more" if number == MOST_COUNTED else ""
-    since = f"since {moment_with_zone(channel.arrived_at)}" if channel.arrived_at else "so far"
-    again = "it is tried again" if last["state"] == Notification.State.QUEUED else "given up"
-    what = counted(number, "notification", "notifications")
+    next_step = "another follows" if last["state"] == Notification.State.QUEUED else "no more follow"
+    arrived = (
+        f"none has arrived since {moment_with_zone(channel.arrived_at)}"
+        if channel.arrived_at
+        else "none has arrived yet"
+    )
     return (
-        f"{what}{more} not delivered, and nothing arrived {since}. The last one: {last['error'].rstrip('.')} "
-        f"({counted(last['attempts'], 'attempt')}, {again})"
+        f"{counted(number, 'notification')}{more} not delivered; {arrived}. Last error: {last['error'].rstrip('.')} "
+        f"({counted(last['attempts'], 'attempt')}, {next_step})"
     )
 
 

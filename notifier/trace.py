@@ -13,7 +13,7 @@ def steps(event_id: UUID) -> Iterator[TraceStep]:
         channel__in=list(Channel.objects.values_list("pk", flat=True)), event_id=event_id
     )
     for row in recorded.select_related("channel"):
-        yield TraceStep(row.created_at, "notification made", row.channel.name, row.title, row=row)
+        yield TraceStep(row.created_at, "notification created", row.channel.name, row.title, row=row)
         if row.sent_at is not None:
             attempts = f"attempt {row.attempts}" if row.attempts > 1 else ""
             yield TraceStep(row.sent_at, "notification sent", row.channel.name, attempts, row=row)

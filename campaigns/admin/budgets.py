@@ -30,7 +30,10 @@ class BudgetForm(forms.ModelForm):
 @admin.register(Budget)
 class BudgetAdmin(PolicyAdmin):
     form = BudgetForm
-    empty_hint = "Without one only Telegram's own limits hold. Limit messages by tenant, campaign, bot, chat or peer."
+    empty_hint = (
+        "Without budgets only Telegram's own limits apply. Add budgets to limit the messages of the team, a campaign "
+        "or an account, or the messages to a chat or a person."
+    )
     list_display = ("scope", "named", "purpose", "counted", "limit", "window_seconds")
     list_filter = (("scope", ChoicesDropdownFilter), ("purpose", ChoicesDropdownFilter), "counts")
     search_fields = ("key",)
@@ -40,10 +43,10 @@ class BudgetAdmin(PolicyAdmin):
         changes = super().get_changelist_instance(request)
         names = budget_names(changes.result_list)
         for budget in changes.result_list:
-            budget.named = names.get((budget.scope, budget.key), budget.key) or "each by itself"
+            budget.named = names.get((budget.scope, budget.key), budget.key) or "each separately"
         return changes
 
-    @display(description="of", ordering="key")
+    @display(description="applies to", ordering="key")
     def named(self, budget: Any) -> str:
         return "" if budget.scope == Budget.Scope.TEAM else str(budget.named)
 

@@ -32,8 +32,8 @@ class CampaignForm(forms.ModelForm):
 @admin.register(Campaign)
 class CampaignAdmin(PolicyAdmin):
     form = CampaignForm
-    instead_of_deleting = "Finish it instead: then nothing of it is said any more, and its page remains."
-    empty_hint = "A campaign holds what is offered, to whom, in which hours and how often."
+    instead_of_deleting = "Finish the campaign instead: then it sends no more messages, and its page stays."
+    empty_hint = "A campaign defines what is offered to whom, at which hours and how often."
     list_display = ("name", "state_label", "quiet_hours", "time_zone", "locale", "first_contact_interval_seconds")
     list_filter = (("state", ChoicesDropdownFilter), "locale")
     search_fields = ("name", "slug")
@@ -43,7 +43,7 @@ class CampaignAdmin(PolicyAdmin):
     fieldsets = (
         (None, {"fields": (("name", "slug"), ("state_label", "created_at"))}),
         (
-            "When and how",
+            "Language and times",
             {
                 "fields": (
                     ("time_zone", "locale"),
@@ -52,7 +52,7 @@ class CampaignAdmin(PolicyAdmin):
                 )
             },
         ),
-        ("What is said", {"fields": ("first_contact_template", "llm_model", "llm_brief")}),
+        ("First contact and LLM", {"fields": ("first_contact_template", "llm_model", "llm_brief")}),
     )
     service_errors = (NotPossible,)
     operations = (
@@ -64,7 +64,7 @@ class CampaignAdmin(PolicyAdmin):
             icon="play_arrow",
             variant="primary",
             when=when_in(State.DRAFT),
-            confirm="Scripts, first contacts and replies go out from now on, as far as permissions and budgets allow.",
+            confirm="Scripts, first contacts and replies are sent from now on if permissions and budgets allow them.",
             missing=lambda campaign: start_problems(campaign_id=campaign.pk),
             bulk=True,
         ),
@@ -72,7 +72,7 @@ class CampaignAdmin(PolicyAdmin):
             "pause",
             "Pause",
             run=lambda campaign, call: services.campaign_pause(campaign_id=campaign.pk),
-            done="is paused: what waits stays where it is.",
+            done="is paused: its messages wait until you resume it.",
             icon="pause",
             when=when_in(State.RUNNING),
             bulk=True,
@@ -95,7 +95,7 @@ class CampaignAdmin(PolicyAdmin):
             icon="stop",
             variant="danger",
             when=when_in(State.DRAFT, State.RUNNING, State.PAUSED),
-            confirm="It ends for good: everything of it that still waits is refused, and it cannot be started again.",
+            confirm="The campaign ends for good: its waiting messages are refused, and you cannot start it again.",
         ),
     )
 

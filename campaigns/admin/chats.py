@@ -52,7 +52,7 @@ class ChatPermissionInline(RowsInline):
     show_change_link = True
     tab = False
 
-    @display(description="is now")
+    @display(description="status")
     def now(self, permission: ChatPermission) -> str:
         return standing(permission) if permission.pk else ""
 
@@ -84,27 +84,27 @@ class ReferenceFilter(DropdownFilter):
     parameter_name = "reference_state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waits", "An account has to confirm it"), ("elsewhere", "Leads to another chat")]
+        return [("waits", "Waiting for an account to confirm it"), ("elsewhere", "Leads to another chat")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Chat]) -> QuerySet[Chat]:
         column = {"waits": "reference_changed_at", "elsewhere": "reference_leads_to"}.get(self.value() or "")
         return queryset.exclude(**{column: None}) if column else queryset
 
 
-def _looked_at(chat: Chat) -> str:
+def _being_checked(chat: Chat) -> str:
     if chat.reference_changed_at is None:
-        return "is reached by its own id: you may resume its permissions."
+        return "is found by its own id: you can resume its permissions."
     return (
-        "is looked at again: you may resume its permissions, and they count once an account has confirmed that the "
-        "reference leads to this chat. If it still leads to another one they are suspended again."
+        "is checked again. You can resume its permissions now; they take effect once an account has confirmed that the "
+        "reference leads to this chat. If the reference leads to another chat, the permissions are suspended again."
     )
 
 
 @admin.register(Chat)
 class ChatAdmin(PolicyAdmin):
     form = ChatForm
-    instead_of_deleting = "Revoke its permissions instead: then nothing is said or read there."
-    empty_hint = "Add the groups in which the team's accounts may play or listen."
+    instead_of_deleting = "Revoke the chat's permissions instead: then accounts neither write nor read in it."
+    empty_hint = "Add the groups in which the team's accounts may play scripts or watch for keywords."
     list_display = ("name", "reference", "kind_label", "telegram_id", "permitted", "label")
     list_filter = (
         ("kind", ChoicesDropdownFilter),
@@ -117,7 +117,7 @@ class ChatAdmin(PolicyAdmin):
     fieldsets = (
         (None, {"fields": (("key", "reference"), "doubt", "title", "label")}),
         (
-            "As Telegram has it",
+            "Data from Telegram",
             {"fields": (("telegram_id", "kind"), ("upgraded_from_id", "upgraded_at"), "created_at")},
         ),
     )
@@ -125,25 +125,25 @@ class ChatAdmin(PolicyAdmin):
     operations = (
         Operation(
             "new_chat",
-            "Make the other one a new chat",
+            "Add the other chat",
             run=lambda chat, call: identity.reference_to_new_chat(chat_id=chat.pk),
-            done="is reached by its id from now on: ask its owner, then resume its permissions on their pages. This is "
-            "the other chat, for which nothing is permitted yet.",
+            done="is found by its Telegram id from now on: ask its owner, then resume its permissions. This page shows "
+            "the other chat, for which no permission is on record yet.",
             icon="call_split",
             when=lambda chat: chat.reference_leads_to is not None,
-            confirm="The reference leads to another chat now. A new chat is added with this reference and without any "
-            "permission; this one keeps its permissions and history and is reached by its Telegram id. Resume its "
-            "permissions once you have asked its owner.",
+            confirm="The reference now leads to another chat. That chat is added with the reference and without any "
+            "permission. The present chat keeps its permissions and its history, and accounts find it by its Telegram "
+            "id. Ask its owner before you resume its permissions.",
             makes=True,
         ),
         Operation(
             "look_again",
-            "Look again",
+            "Check the reference again",
             run=lambda chat, call: references.reference_check_again(chat_id=chat.pk),
-            done=_looked_at,
+            done=_being_checked,
             icon="travel_explore",
             when=lambda chat: chat.reference_leads_to is not None,
-            confirm="You have made sure that the reference leads to this chat again.",
+            confirm="Make sure that the reference leads to this chat again. An account then checks it.",
         ),
         RESUME,
     )
@@ -159,13 +159,13 @@ class ChatAdmin(PolicyAdmin):
             references.reference_change(chat_id=obj.pk, reference=form.cleaned_data["reference"])
         super().save_model(request, obj, form, change)
 
-    @display(description="in doubt")
+    @display(description="reference problem")
     def doubt(self, chat: Chat) -> str:
         if chat.pk and chat.reference_changed_at is not None:
             reason = reference_unconfirmed(chat.reference_changed_at)
             return (
-                f"{capfirst(reason)}. Until then nothing is sent, read or joined here. Below the permissions "
-                "you see which account checks it."
+                f"{capfirst(reason)}. Until then accounts neither write nor read here, and they do not join the chat. "
+                "The section below the permissions shows which account checks the reference."
             )
         return clipped(doubt_of(chat), 400) if chat.pk else ""
 
@@ -173,7 +173,7 @@ class ChatAdmin(PolicyAdmin):
     def name(self, chat: Chat) -> str:
         return str(chat)
 
-    @display(description="permitted", label=True)
+    @display(description="permissions in force", label=True)
     def permitted(self, chat: Chat) -> list[str]:
         now = timezone.now()
         given = [permission for permission in chat.permissions.all() if gap_of(permission, now) is None]

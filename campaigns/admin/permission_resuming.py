@@ -37,7 +37,7 @@ def resume_form(chat: Chat) -> type[forms.Form]:
             initial=[value for value, _ in choices],
             widget=UnfoldAdminCheckboxSelectMultipleWidget,
             label="Permissions",
-            help_text="Leave out what the owner no longer permits: revoke that on its own page",
+            help_text="Clear the permissions that the owner no longer gives, and revoke them on their own pages",
         )
 
     return ResumeForm
@@ -52,12 +52,15 @@ def _resume(chat: Chat, call: Call) -> str:
     """Resume the chosen permissions. Returns the message for the operator."""
     chosen = dict(_suspension(value) for value in call.data["permissions"])
     if not permissions_resume(chat_id=chat.pk, suspensions=chosen):
-        return "has no permission resumed: they were resumed, revoked or suspended anew since the page was shown."
+        return (
+            "has no resumed permission: since you opened the page, the chosen permissions were resumed, revoked or "
+            "suspended again."
+        )
     now, resumed = database_clock(), chat.permissions.filter(pk__in=chosen, suspended_at=None).select_related("chat")
     gaps = [gap.reason for permission in resumed if (gap := gap_of(permission, now)) is not None]
     if gaps:
-        return f"has no suspension left on what you chose, but not all of it is in force: {'; '.join(gaps)}."
-    return "has its permissions again: what waited for them goes on."
+        return f"has resumed permissions, but not all of them are in force: {'; '.join(gaps)}."
+    return "has its permissions in force again, and work that waited for them continues."
 
 
 def _suspension(value: str) -> tuple[int, datetime]:
@@ -79,7 +82,7 @@ RESUME = Operation(
     icon="play_arrow",
     variant="primary",
     when=_offered,
-    confirm="You have asked the chat's owner, and the permissions that you choose still hold: accounts may enter the "
-    "chat again and what waits there is sent.",
+    confirm="Ask the chat's owner first, and choose the permissions that the owner still gives. Then accounts may join "
+    "the chat again, and waiting messages are sent.",
     form_for=resume_form,
 )

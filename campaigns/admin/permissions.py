@@ -79,7 +79,7 @@ class PermissionForm(SuitableForm):
         until = given.get("valid_until")
         begins = [at for at in (given.get("granted_at"), given.get("valid_from")) if at is not None]
         if until is not None and begins and until <= max(begins):
-            self.add_error("valid_until", "It would end before it begins.")
+            self.add_error("valid_until", "The permission would end before it begins.")
         return given
 
     def validate_constraints(self) -> None:
@@ -113,7 +113,9 @@ class StandingFilter(DropdownFilter):
 def _resumed(permission: ChatPermission) -> str:
     gap = gap_of(permission, database_clock())
     return (
-        "holds again: what waited for it goes on." if gap is None else f"is not suspended any more, but {gap.reason}."
+        "is in force again, and work that waited for it continues."
+        if gap is None
+        else f"is no longer suspended, but {gap.reason}."
     )
 
 
@@ -138,7 +140,7 @@ class EvidenceFileInline(FactInline):
 
 @admin.register(ChatPermission)
 class ChatPermissionAdmin(PolicyAdmin):
-    empty_hint = "Nothing is said in a chat whose owner's permission is not on record."
+    empty_hint = "Accounts write and read only in chats whose owner's permission is on record."
     form = PermissionForm
     list_display = ("chat", "purpose", "granted_by", "granted_at", "valid_until", "in_force", "is_now")
     list_filter = (StandingFilter, ("purpose", ChoicesDropdownFilter), ("valid_until", RangeDateTimeFilter))
@@ -158,8 +160,8 @@ class ChatPermissionAdmin(PolicyAdmin):
             icon="play_arrow",
             variant="primary",
             when=lambda given: given.suspended_at is not None and given.revoked_at is None,
-            confirm="You have asked the chat's owner, and the permission still holds: accounts may enter the "
-            "chat again and what waits there is said.",
+            confirm="Ask the chat's owner first whether the permission is still given. Then accounts may join the chat "
+            "again, and waiting messages are sent.",
         ),
         Operation(
             "file",
@@ -177,7 +179,8 @@ class ChatPermissionAdmin(PolicyAdmin):
             icon="block",
             variant="danger",
             when=lambda given: given.revoked_at is None,
-            confirm="From now on nothing is said or read there under this permission. A new one has to be recorded.",
+            confirm="From now on accounts neither write nor read in the chat under this permission. Record a new "
+            "permission to allow it again.",
             form=RevokeForm,
             bulk=True,
         ),
@@ -189,16 +192,16 @@ class ChatPermissionAdmin(PolicyAdmin):
         ended = [("is_now",), ("revoked_at", "revoked_reason"), ("suspended_at", "suspended_reason")]
         return [
             (None, {"fields": given}),
-            ("How it is shown", {"fields": shown}),
-            ("How long, and what members know", {"fields": [("valid_from", "valid_until"), "members_told"]}),
-            *([("What became of it", {"fields": ended})] if obj else []),
+            ("Evidence", {"fields": shown}),
+            ("Validity and notice to members", {"fields": [("valid_from", "valid_until"), "members_told"]}),
+            *([("Status", {"fields": ended})] if obj else []),
         ]
 
     @display(description="in force", boolean=True)
     def in_force(self, permission: ChatPermission) -> bool:
         return gap_of(permission, timezone.now()) is None
 
-    @display(description="is now")
+    @display(description="status")
     def is_now(self, permission: ChatPermission) -> str:
         return clipped(standing(permission))
 
@@ -217,7 +220,7 @@ class ChatPermissionAdmin(PolicyAdmin):
 
 @admin.register(EvidenceFile)
 class EvidenceFileAdmin(FactAdmin):
-    empty_hint = "Files are added with a permission that they prove."
+    empty_hint = "Add files on the page of the permission that they prove."
     list_display = ("name", "permission", "content_type", "size", "uploaded_by", "uploaded_at")
     list_filter = ("content_type", ("uploaded_at", RangeDateTimeFilter))
     list_select_related = ("permission__chat",)

@@ -30,8 +30,11 @@ MOST_LINES = 100_000
 COMMAND = "manage.py suppressions import FILE.csv"
 _MOST_MB = MOST_BYTES // 2**20
 _LIST, _IMPORT, _PREVIEW = (f"admin:campaigns_suppression_{name}" for name in ("changelist", "import_file", "preview"))
-_GONE = "There is no file to import any more: it was imported, given up, or an hour old. Choose it again."
-_OTHER = "The file was chosen or read anew meanwhile, in another window perhaps. This is what it says now: look again."
+_GONE = "No file waits to be imported: it was imported, cancelled, or deleted after an hour. Choose the file again."
+_OTHER = (
+    "Nothing was imported, because the file or its settings were changed meanwhile, perhaps in another window. Check "
+    "the new preview."
+)
 
 
 class ImportFileForm(forms.Form):
@@ -44,11 +47,11 @@ class ImportFileForm(forms.Form):
     def clean_file(self) -> UploadedFile:
         file: UploadedFile = self.cleaned_data["file"]
         if (file.size or 0) > MOST_BYTES:
-            raise ValidationError(f"The file is larger than {_MOST_MB} MB: cut it into several files.")
+            raise ValidationError(f"The file is larger than {_MOST_MB} MB: split it into several files.")
         if _lines(file) > MOST_LINES:
             raise ValidationError(
                 f"The file has more than {MOST_LINES:,} lines: import it on the server with “{COMMAND}”, "
-                "or cut it into several files."
+                "or split it into several files."
             )
         return file
 
@@ -70,13 +73,13 @@ class ReadAsForm(forms.Form):
         required=False,
         choices=[("", "Detect"), *ENCODINGS.items()],
         widget=UnfoldAdminSelectWidget,
-        help_text="Choose another when letters of the rows below look wrong.",
+        help_text="Choose another encoding if letters in the rows below look wrong.",
     )
     separator = forms.ChoiceField(
         required=False,
         choices=[("", "Detect"), *SEPARATORS.items()],
         widget=UnfoldAdminSelectWidget,
-        help_text="Choose another when the columns of the rows below are wrong.",
+        help_text="Choose another separator if the columns of the rows below are wrong.",
     )
 
 
@@ -116,7 +119,7 @@ class SuppressionImporting(PanelAdmin):
         step = request.POST.get("step")
         if step == "drop":
             import_drafts.drop(request.session)
-            self.message_user(request, "Nothing was imported, and the file is deleted here.", messages.INFO)
+            self.message_user(request, "Nothing was imported, and the uploaded file was deleted.", messages.INFO)
             return HttpResponseRedirect(reverse(_LIST))
         if step == "apply" and request.POST.get("token") == draft.token:
             return self._apply(request, draft)
@@ -133,12 +136,11 @@ class SuppressionImporting(PanelAdmin):
             return HttpResponseRedirect(reverse(_PREVIEW))
         new = suppressions_import(entries=reading.entries)
         import_drafts.drop(request.session)
-        before = counted(len(reading.entries) - new, "was", "were")
-        left = reading.damaged.count
-        lines = f" {counted(left, 'damaged line was', 'damaged lines were')} left out." if left else ""
-        self.message_user(
-            request, f"{counted(new, 'is', 'are')} suppressed now, {before} already.{lines}", messages.SUCCESS
-        )
+        known = counted(len(reading.entries) - new, "was", "were")
+        damaged = reading.damaged.count
+        lines = f" {counted(damaged, 'damaged line was', 'damaged lines were')} left out." if damaged else ""
+        done = f"{counted(new, 'person is', 'people are')} suppressed now; {known} suppressed already.{lines}"
+        self.message_user(request, done, messages.SUCCESS)
         return HttpResponseRedirect(reverse(_LIST))
 
     def _show(self, request: HttpRequest, draft: ImportDraft) -> HttpResponse:
@@ -170,7 +172,7 @@ def _sample(reading: ParsedFile) -> list[tuple[int, list[tuple[str, str]]]]:
 def _counts(reading: ParsedFile, known: int) -> list[tuple[str, int, Any]]:
     return [
         ("To be suppressed", len(reading.entries) - known, None),
-        ("Suppressed already", known, None),
+        ("Already suppressed", known, None),
         ("Damaged, left out", reading.damaged.count, reading.damaged),
         ("Skipped", reading.skipped.count, reading.skipped),
     ]

@@ -17,13 +17,13 @@ from campaigns.suppressions import csv_files
 from campaigns.suppressions.recording import suppression_add
 from campaigns.suppressions.registry import last_id_of
 from panelkit.base import FactAdmin
-from panelkit.labels import choice_label, moment
+from panelkit.labels import choice_label, moment_with_zone
 from panelkit.lists.filters import RangeDateTimeFilter
 
 NAME_HELP = (
-    "Only if you do not know the id. It becomes the id of the person whom our records show under this name, or, if "
-    "there is none, of the first one who is met under it: until then whoever bears the name is not written to, from "
-    "then on the name does not matter any more. Look at this page again: it says when and by what the id was found."
+    "Enter a username only if you do not know the id: CoolThing then looks up the id in its records. Without a record "
+    "the suppression applies to every person with this username, until the id of the first such person is known. From "
+    "then on it applies to the id only. This page then shows when and where the id was found."
 )
 
 
@@ -33,13 +33,13 @@ class SuppressionForm(forms.ModelForm):
     def clean_telegram_user_id(self) -> int | None:
         number: int | None = self.cleaned_data["telegram_user_id"]
         if number is not None and not is_person_id(str(number)):
-            raise ValidationError("This is no Telegram id of a person: those are positive numbers.")
+            raise ValidationError("This is not the Telegram id of a person: enter a positive number.")
         return number
 
     def clean_username(self) -> str:
         name: str = self.cleaned_data["username"].strip().removeprefix("@")
         if name and not is_username(name):
-            raise ValidationError("This is no Telegram username: letters, digits and _, such as tea_lover.")
+            raise ValidationError("This is not a Telegram username: enter letters, digits and _, such as tea_lover.")
         return name
 
     def clean(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class SuppressionForm(forms.ModelForm):
             known = known.filter(named(name))
         if row := known.first():
             field = "username" if number is None else "telegram_user_id"
-            self.add_error(field, f"Nobody writes to this person already, since {moment(row.created_at)}.")
+            self.add_error(field, f"This person is suppressed already, since {moment_with_zone(row.created_at)}.")
         return given
 
 
@@ -65,7 +65,7 @@ class AppliesToFilter(DropdownFilter):
     parameter_name = "applies_to"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("id", "An id"), ("name", "A name, not found yet"), ("erased", "An erased person")]
+        return [("id", "A Telegram id"), ("name", "A username without a known id"), ("erased", "An erased person")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
         conditions = {
@@ -79,7 +79,7 @@ class AppliesToFilter(DropdownFilter):
 @admin.register(Suppression)
 class SuppressionAdmin(SuppressionImporting):
     form = SuppressionForm
-    empty_hint = "Whoever says stop, blocks an account or is entered here is never written to again."
+    empty_hint = "CoolThing never writes again to people who opt out, who block an account, or whom you add here."
     list_display = ("person", "telegram_user_id", "applies_to", "source_label", "reason", "created_at")
     list_filter = (AppliesToFilter, ("source", ChoicesDropdownFilter), ("created_at", RangeDateTimeFilter))
     search_fields = ("username", "=telegram_user_id", "reason")
@@ -103,12 +103,12 @@ class SuppressionAdmin(SuppressionImporting):
     @display(description="applies to")
     def applies_to(self, suppression: Suppression) -> str:
         if suppression.person_hash:
-            return "an erased person, by a hash"
+            return "an erased person, of whom only a hash is stored"
         if suppression.telegram_user_id is None:
-            return "whoever bears the name, until it is known who that is"
+            return "every person with the username, until the id is known"
         if suppression.resolved_at is None:
-            return "the id"
-        return f"the id, found by {suppression.resolved_by} at {moment(suppression.resolved_at)}"
+            return "the Telegram id"
+        return f"the Telegram id, learned from {suppression.resolved_by} at {moment_with_zone(suppression.resolved_at)}"
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -139,7 +139,7 @@ class SuppressionAdmin(SuppressionImporting):
 class HashKeyAdmin(FactAdmin):
     """Shows that the key exists, and since when."""
 
-    empty_hint = "It is made with the first erasure of a person's data."
+    empty_hint = "CoolThing creates the key when personal data is erased for the first time."
     list_display = ("__str__", "created_at")
     list_filter = (("created_at", RangeDateTimeFilter),)
     search_fields = ("=id",)

@@ -1,7 +1,7 @@
 """Records which Telegram chat a row stands for.
 
 Once the marked id is known, it is the chat's identity. A reference (an @username, a link) only leads to the chat, and
-may later lead to another one, whose owner has given no permission. A basic group that was upgraded to a supergroup has
+may later lead to another chat, whose owner has given no permission. A basic group that was upgraded to a supergroup has
 a new id but is the same chat: both ids are on record.
 """
 
@@ -24,7 +24,7 @@ _KEY_MOST = 45
 
 
 class SameChat(NotPossible):
-    """Two rows turned out to be one chat at Telegram. The text names them and explains what to do."""
+    """Two rows stand for the same chat at Telegram. The text names both and explains what to do."""
 
 
 class AnotherChat(NotPossible):
@@ -52,7 +52,10 @@ def chat_identify(
     if telegram_id == chat.upgraded_from_id:
         return chat
     if chat.telegram_id is None and reference not in (None, chat.reference):
-        raise AnotherChat(f"the reference of {chat_phrase(chat)} is {chat.reference} now, and {reference} was followed")
+        raise AnotherChat(
+            f"the reference of {chat_phrase(chat)} was changed to {chat.reference} while an account looked up "
+            f"{reference}"
+        )
     _check_free(chat, telegram_id, upgraded_from)
     if not chat.title and title:
         Chat.objects.filter(id=chat.id).update(title=title[:200])
@@ -63,7 +66,7 @@ def chat_identify(
     elif chat.telegram_id in (None, upgraded_from):
         facts = {"kind": kind, "telegram_id": telegram_id, "upgraded_from_id": upgraded_from, "upgraded_at": Now()}
     else:
-        raise AnotherChat(f"{chat.reference} led to another chat than {chat_phrase(chat)}")
+        raise AnotherChat(f"{chat.reference} led to another chat, not to {chat_phrase(chat)}")
     try:
         with transaction.atomic():
             Chat.objects.filter(id=chat.id).exclude(telegram_id=telegram_id, kind=kind).update(**facts)
@@ -83,8 +86,8 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
     if other is not None:
         title = f" ({chat_phrase(other)})" if other.title else ""
         raise SameChat(
-            f"{chat.reference} is the same chat at Telegram as {other.reference}{title}: use that one, and correct the "
-            f"reference {chat.reference} or revoke the permissions of its chat"
+            f"{chat.reference} and {other.reference}{title} are the same chat at Telegram: use the chat with the "
+            f"reference {other.reference}; for the other chat, correct the reference or revoke the permissions"
         )
 
 
@@ -95,7 +98,7 @@ def reference_strayed(
     """Record that the chat's reference leads to another chat, and suspend the chat's permissions.
 
     `leads_to` is the other chat's marked id, or UNSEEN_CHAT if no account sees its id. An operator then has to correct
-    the reference or to make the other chat a new row. A second call changes nothing.
+    the reference or to add the other chat as a new row. A second call changes nothing.
 
     `reference` and `changed_at` are `Chat.reference` and `Chat.reference_changed_at` from before the call to Telegram.
     Returns None, and changes nothing, if the row has other values now.
@@ -107,8 +110,8 @@ def reference_strayed(
     chat.save(update_fields=["reference_leads_to", "reference_changed_at"])
     # The reason stays on the permission until the permission is resumed, so it must be true after the correction too.
     reason = (
-        f"{chat.reference} led to {other_chat_phrase(leads_to)} than {chat_phrase(chat)}. Once the reference is "
-        "corrected, ask the owner and resume it"
+        f"{chat.reference} led to {other_chat_phrase(leads_to)}, not to {chat_phrase(chat)}. Once the reference is "
+        "corrected, ask the chat's owner, then resume the permission"
     )
     permissions_suspend(chat_id=chat_id, reason=reason)
     return chat
@@ -116,19 +119,19 @@ def reference_strayed(
 
 @transaction.atomic
 def reference_to_new_chat(*, chat_id: UUID) -> Chat:
-    """Make the chat to which the reference leads now a new row, without any permission.
+    """Add a row, without any permission, for the chat to which the reference leads now.
 
     The old row gets its marked id as its reference. Raises NotPossible if the reference leads to no other chat, or to
-    one that is on record.
+    a chat that is on record.
     """
     old = Chat.objects.select_for_update().get(id=chat_id)
     if old.reference_leads_to is None or old.telegram_id is None:
-        raise NotPossible(f"{old.reference} leads to no other chat, as far as the last look has shown.")
+        raise NotPossible(f"{old.reference} led to no other chat at the last check.")
     known = Chat.objects.filter(id__in=chats_at({old.reference_leads_to}).values()).first()
     if known is not None:
         raise NotPossible(
-            f"{old.reference} leads to {chat_phrase(known)}, which is one of your chats already. Change the "
-            f"reference of {chat_phrase(old)}: {old.telegram_id} always leads to it."
+            f"{old.reference} leads to {chat_phrase(known)}, which you have already added. Change the reference of "
+            f"{chat_phrase(old)} to {old.telegram_id}, which always leads to it."
         )
     reference = old.reference
     Chat.objects.filter(id=old.id).update(reference=str(old.telegram_id), reference_leads_to=None)

@@ -23,7 +23,7 @@ def shape_problem(reference: str) -> str:
     """Why no account could follow the reference; empty if an account can try."""
     if _SHAPE.fullmatch(reference):
         return ""
-    return "is no chat: write @username, an invite link (https://t.me/+…), or the marked id (-100… or -…)"
+    return "is not a reference to a chat: enter @username, an invite link (https://t.me/+…), or the marked id"
 
 
 def reference_problem(*, chat_id: UUID, reference: str) -> str:
@@ -48,7 +48,7 @@ def reference_change(*, chat_id: UUID, reference: str) -> Chat:
 
 @transaction.atomic
 def reference_check_again(*, chat_id: UUID) -> Chat:
-    """Let an account check the reference again, after an operator has made it lead to this chat again."""
+    """Let an account check the reference again, after an operator has made sure that it leads to this chat again."""
     chat = Chat.objects.select_for_update().get(id=chat_id)
     return chat if chat.reference_leads_to is None else _to_be_confirmed(chat)
 
@@ -61,8 +61,8 @@ def reference_confirmed(*, chat_id: UUID, reference: str, changed_at: datetime) 
     another account has confirmed the reference before, or if it was changed again meanwhile.
     """
     Chat.objects.select_for_update().get(id=chat_id)
-    asked = Chat.objects.filter(id=chat_id, reference=reference, reference_changed_at=changed_at)
-    confirmed = bool(asked.update(reference_changed_at=None))
+    unchanged = Chat.objects.filter(id=chat_id, reference=reference, reference_changed_at=changed_at)
+    confirmed = bool(unchanged.update(reference_changed_at=None))
     if confirmed:
         notices.rules_changed()
     return confirmed
@@ -84,8 +84,9 @@ def _problem(chat: Chat, reference: str) -> str:
     if chat.telegram_id is None or number is None or number in chat.telegram_ids:
         return ""
     return (
-        f"{reference} is the number of another chat: this one is {chat.telegram_id}. Add a new chat with that number "
-        "instead. A group that was upgraded needs no new reference: its accounts find it by themselves."
+        f"{reference} is the id of another chat: this chat has the id {chat.telegram_id}. Add a new chat with the "
+        "other id instead. A group that was upgraded needs no new reference: the accounts find the supergroup by "
+        "themselves."
     )
 
 

@@ -8,23 +8,23 @@ from campaigns.policy.duration_limits import YEAR, at_most
 
 
 class Budget(models.Model):
-    """At most `limit` messages, or new contacts, in any `window_seconds`, counted from the ledger of deliveries.
+    """A limit of messages or new contacts in any period of `window_seconds`, counted from the ledger of deliveries.
 
-    `key` names one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text). With an
-    empty key the budget applies to every object of the scope, each counted separately. With an empty purpose messages
-    of every purpose count. The team scope is the whole installation.
+    `key` identifies one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text). With an
+    empty key the budget applies to every object of the scope, and each object is counted separately. With an empty
+    purpose messages of every purpose count. The scope `team` is the whole installation.
     """
 
     class Scope(models.TextChoices):
         TEAM = "team"
         CAMPAIGN = "campaign"
-        BOT = "bot"
+        BOT = "bot", "Account"
         CHAT = "chat"
-        PEER = "peer"
+        PEER = "peer", "Person"
 
     class Counts(models.TextChoices):
         MESSAGES = "messages"
-        NEW_CONTACTS = "new_contacts", "New contacts: first messages of a bot to a person"
+        NEW_CONTACTS = "new_contacts", "New contacts: first messages of an account to a person"
 
     scope = models.CharField(max_length=10, choices=Scope)
     key = models.CharField(
@@ -32,37 +32,44 @@ class Budget(models.Model):
         blank=True,
         default="",
         help_text=(
-            "Which one: a campaign's slug, a bot's or chat's key, or its id; a person's Telegram id. "
-            "Empty: each of them by itself"
+            "Enter a campaign's slug, the key of an account or a chat, the id of any of these, or a person's Telegram "
+            "id. If empty, the budget applies to each object of the scope separately"
         ),
     )
-    purpose = models.CharField(max_length=16, choices=Purpose, blank=True, default="")
+    purpose = models.CharField(
+        max_length=16, choices=Purpose, blank=True, default="", help_text="If empty, messages of every purpose count"
+    )
     counts = models.CharField(
         max_length=16,
         choices=Counts,
         default=Counts.MESSAGES,
         db_default=Counts.MESSAGES,
-        help_text="New contacts: only what opens a direct chat counts; a reply to who wrote first does not",
+        help_text="New contacts are messages that open a direct chat; replies to people who wrote first do not count",
     )
-    limit = models.PositiveIntegerField()
-    window_seconds = models.PositiveIntegerField(validators=[at_most(YEAR, "a year")])
+    limit = models.PositiveIntegerField(help_text="The most messages, or new contacts, in the window")
+    window_seconds = models.PositiveIntegerField(
+        "window (seconds)",
+        validators=[at_most(YEAR, "a year")],
+        help_text="Length of the window: 3600 seconds are an hour, 86400 a day",
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["scope", "key", "purpose", "counts", "window_seconds"],
                 name="one_budget_per_window",
-                violation_error_message="One of this scope, key, purpose, counts and window exists: change its limit.",
+                violation_error_message="A budget with this scope, key, purpose, counts and window exists: change "
+                "its limit.",
             ),
             models.CheckConstraint(
                 condition=Q(window_seconds__gt=0),
                 name="budget_window_positive",
-                violation_error_message="A window lasts a second at least.",
+                violation_error_message="The window must be at least 1 second long.",
             ),
             models.CheckConstraint(
                 condition=Q(counts="messages") | Q(scope__in=["team", "campaign", "bot"]),
                 name="new_contacts_are_of_a_bot_or_more",
-                violation_error_message="New contacts are counted for the team, a campaign or a bot.",
+                violation_error_message="New contacts can only be counted for the team, a campaign or an account.",
             ),
         ]
         # A claim looks up the budgets of the objects that its deliveries concern, in every scope.

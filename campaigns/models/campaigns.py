@@ -12,7 +12,7 @@ from campaigns.policy.duration_limits import HOUR, WEEK, at_most
 from campaigns.policy.quiet_hours import validate_time_zone
 
 # The campaign form shows this too, next to the field.
-BOTH_ENDS = "Quiet hours need both ends, or none."
+BOTH_ENDS = "Enter both the beginning and the end of the quiet hours, or neither."
 
 
 class Campaign(models.Model):
@@ -30,7 +30,7 @@ class Campaign(models.Model):
         max_length=64,
         default="UTC",
         validators=[validate_time_zone],
-        help_text="IANA name, for quiet hours: Europe/Berlin",
+        help_text="Time zone of the quiet hours: an IANA name such as Europe/Berlin",
     )
     locale = models.CharField(
         max_length=8,
@@ -39,24 +39,42 @@ class Campaign(models.Model):
         help_text="Language of the first contact: en or ru",
     )
     quiet_from = models.TimeField(
-        null=True, blank=True, help_text="Local time; no scripts and first contacts from here"
+        "quiet hours from",
+        null=True,
+        blank=True,
+        help_text="Local time from which no scripts and no first contacts are sent",
     )
-    quiet_to = models.TimeField(null=True, blank=True, help_text="Local time at which quiet hours end")
+    quiet_to = models.TimeField(
+        "quiet hours until", null=True, blank=True, help_text="Local time at which the quiet hours end"
+    )
     first_contact_interval_seconds = models.PositiveIntegerField(
-        default=60, validators=[at_most(WEEK, "a week")], help_text="Seconds between a hit and the first contact"
+        "first contact after (seconds)",
+        default=60,
+        validators=[at_most(WEEK, "a week")],
+        help_text="Seconds between a hit and the first contact",
     )
     reply_quiet_seconds = models.FloatField(
+        "reply after silence (seconds)",
         default=5.0,
         validators=[MinValueValidator(0), at_most(HOUR, "an hour")],
-        help_text="Seconds of silence after a lead's last message before the LLM answers all of them",
+        help_text="Seconds without a new message from the lead before the LLM answers all unanswered messages together",
     )
     first_contact_template = models.TextField(
         blank=True,
         default="",
-        help_text="Says who writes, that an AI writes it, and how to stop. Spintax is allowed",
+        help_text="First message to a lead. Name the sender, state that an AI writes the message, and explain how to "
+        "stop it. You may use spintax",
     )
-    llm_model = models.CharField(max_length=100, blank=True, default="", help_text="Empty: OPENAI_MODEL")
-    llm_brief = models.TextField(blank=True, default="", help_text="What the LLM knows of the service it offers")
+    llm_model = models.CharField(
+        "LLM model",
+        max_length=100,
+        blank=True,
+        default="",
+        help_text="If empty, the model in the setting OPENAI_MODEL is used",
+    )
+    llm_brief = models.TextField(
+        "LLM briefing", blank=True, default="", help_text="Describe the service that the LLM offers to leads"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

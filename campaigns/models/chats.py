@@ -7,12 +7,12 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-# The value of `Chat.reference_leads_to` for a chat that none of the team's accounts is in.
+# The value of `Chat.reference_leads_to` for a chat whose id no account of the team can see.
 UNSEEN_CHAT = 0
 
 
 class Chat(models.Model):
-    """A Telegram group or supergroup that the team works in."""
+    """A Telegram group or supergroup in which the team works."""
 
     class Kind(models.TextChoices):
         UNKNOWN = "unknown"
@@ -24,31 +24,39 @@ class Chat(models.Model):
     reference = models.CharField(
         max_length=200,
         unique=True,
-        help_text="@username, an invite link, or the marked id (-100…, or -… for groups). When you change it, an "
-        "account has to confirm that it leads to the same chat",
+        help_text="@username, an invite link, or the marked id (-100…, or -… for groups). If you change it, an "
+        "account must confirm that the new reference leads to the same chat",
     )
-    telegram_id = models.BigIntegerField(null=True, blank=True, unique=True, help_text="Marked id, once resolved")
+    telegram_id = models.BigIntegerField(
+        null=True, blank=True, unique=True, help_text="Marked id; empty until an account has found the chat"
+    )
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.UNKNOWN)
     upgraded_from_id = models.BigIntegerField(
-        null=True, blank=True, unique=True, help_text="Marked id of the basic group that it was"
+        "former Telegram id",
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="Marked id of the basic group that became this supergroup",
     )
-    upgraded_at = models.DateTimeField(null=True, blank=True, help_text="When the supergroup was first seen")
+    upgraded_at = models.DateTimeField(null=True, blank=True, help_text="When an account first saw the supergroup")
     reference_changed_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When you changed the reference; empty once an account has confirmed that it leads to the same chat",
+        help_text="When an operator changed the reference; empty once an account has confirmed that it leads to the "
+        "same chat",
     )
     reference_leads_to = models.BigIntegerField(
         null=True,
         blank=True,
-        help_text="Marked id of another chat, to which the reference led at the last look; 0: no account sees its id",
+        help_text="Marked id of the other chat to which the reference led at the last check; 0 if no account can see "
+        "the id",
     )
     title = models.CharField(max_length=200, blank=True, default="")
     label = models.CharField(
         max_length=300,
         blank=True,
         default="",
-        help_text="What tells the chat's members that scripts play here",
+        help_text="Notice that informs the chat's members about scripts; required before scripts play here",
     )
     created_at = models.DateTimeField(db_default=Now())
 

@@ -13,39 +13,50 @@ from campaigns.models.chats import Chat
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
 # The chat form shows this too: it checks for an existing permission itself.
 ONE_PERMISSION = (
-    "One for this purpose is on record: revoke it, or record the new one under Permissions, which ends the old one."
+    "A permission for this purpose is on record. Revoke it first, or record the new permission on the page "
+    "Permissions: this ends the old one."
 )
 
 
 class ChatPermission(models.Model):
-    """The chat owner's permission on record. Unless a permission is in force, bots neither write nor read in the chat.
+    """A permission of the chat's owner. Unless one is in force, bots neither write nor read in the chat.
 
     Only `campaigns.permissions.validity` decides whether a permission is in force. Records are added and ended, never
-    rewritten: to prolong a permission an operator records a new one, which ends the old one.
+    rewritten: to extend a permission, an operator records a new one, which ends the old one.
     """
 
     class Grant(models.TextChoices):
-        SCRIPT = "script", "Scripted lines are posted in the chat"
-        PARSE = "parse", "Messages are watched for keywords"
-        FIRST_CONTACT = "first_contact", "Members may be written to directly without an operator's approval"
+        SCRIPT = "script", "Accounts post scripted lines in the chat"
+        PARSE = "parse", "Accounts watch the chat for keywords"
+        FIRST_CONTACT = "first_contact", "Accounts write to members directly without an operator's approval"
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="permissions")
     purpose = models.CharField(max_length=16, choices=Grant)
-    granted_by = models.CharField(max_length=200, help_text="Who gave it: the owner's name or account")
-    granted_at = models.DateTimeField(help_text="When it was given")
-    evidence = models.TextField(help_text="Where it is written down, or its words")
-    evidence_link = models.URLField(max_length=500, blank=True, default="", help_text="Where it can be read")
-    valid_from = models.DateTimeField(null=True, blank=True, help_text="Not before; empty: at once")
-    valid_until = models.DateTimeField(null=True, blank=True, help_text="Not from then on; empty: until it is revoked")
+    granted_by = models.CharField(max_length=200, help_text="Name or account of the chat's owner")
+    granted_at = models.DateTimeField(help_text="When the owner gave the permission")
+    evidence = models.TextField(help_text="Where the permission is written down, or the words of the owner")
+    evidence_link = models.URLField(max_length=500, blank=True, default="", help_text="Link to the evidence")
+    valid_from = models.DateTimeField(
+        null=True, blank=True, help_text="When the permission begins; if empty, it begins at once"
+    )
+    valid_until = models.DateTimeField(
+        null=True, blank=True, help_text="When the permission ends; if empty, it lasts until you revoke it"
+    )
     members_told = models.TextField(
-        blank=True, default="", help_text="How the chat's members are told: the pinned message, the description"
+        "notice to members",
+        blank=True,
+        default="",
+        help_text="How the chat's members are informed: by a pinned message, for example, or the chat's description",
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoked_reason = models.CharField(max_length=300, blank=True, default="")
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspended_reason = models.CharField(max_length=300, blank=True, default="")
     expiry_told = models.PositiveSmallIntegerField(
-        null=True, blank=True, editable=False, help_text="Days before its end at which the team was last told of it"
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Days before the permission's end for which the team was last notified",
     )
 
     class Meta:
@@ -59,14 +70,15 @@ class ChatPermission(models.Model):
             models.CheckConstraint(
                 condition=~Q(evidence=""),
                 name="permission_has_evidence",
-                violation_error_message="Say how the permission can be proved.",
+                violation_error_message="Enter the evidence: where the permission is written down, or the words of "
+                "the owner.",
             ),
             models.CheckConstraint(
                 condition=Q(valid_until__isnull=True)
                 | Q(valid_until__gt=F("granted_at"))
                 & (Q(valid_from__isnull=True) | Q(valid_until__gt=F("valid_from"))),
                 name="permission_ends_after_it_begins",
-                violation_error_message="It would end before it begins.",
+                violation_error_message="The permission would end before it begins.",
             ),
             models.CheckConstraint(
                 condition=Q(suspended_at__isnull=True, suspended_reason="")
@@ -88,7 +100,7 @@ class ChatPermission(models.Model):
 
 
 class EvidenceFile(models.Model):
-    """A file that proves a permission: a letter, a screenshot. A backup of the database includes it.
+    """A file that proves a permission, such as a letter or a screenshot. A backup of the database includes it.
 
     `content_type` is detected from the content; `name` is the uploaded file's name without a path.
     """

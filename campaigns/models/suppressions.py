@@ -9,25 +9,25 @@ from django.db.models.functions import Lower, Now
 from vault.fields import EncryptedTextField
 
 # The suppression form checks this before the database does, because the form can show more details.
-SUPPRESSED_ALREADY = "Nobody writes to this person already."
-NOBODY_NAMED = "Whom? Give the Telegram id, or the username if you do not know the id."
+SUPPRESSED_ALREADY = "This person is suppressed already."
+NOBODY_NAMED = "Enter the person's Telegram id, or the username if you do not know the id."
 
 
 class Suppression(models.Model):
     """A person whom no bot writes to again, in any campaign.
 
-    A suppression applies to a Telegram id. If an operator entered only a username, it applies to any person who has
-    that username until it is known whose it is; from then on it applies to that id, and the username is only a note.
-    For an erased person only `person_hash` is left (`campaigns.suppressions.hashing`).
+    A suppression applies to a Telegram id. If an operator has entered only a username, the suppression applies to
+    any person with the username until the id of that person is known. From then on it applies to the id, and the
+    username is only a note. For an erased person only `person_hash` is left (`campaigns.suppressions.hashing`).
     """
 
     class Source(models.TextChoices):
-        WORDS = "words", "Said stop"
-        BLOCK = "block", "Blocked an account of ours"
-        LLM = "llm", "The LLM understood a refusal"
+        WORDS = "words", "Asked to stop"
+        BLOCK = "block", "Blocked one of our accounts"
+        LLM = "llm", "Refused further messages, according to the LLM"
         OPERATOR = "operator", "Entered by an operator"
-        IMPORT = "import", "Imported"
-        ERASURE = "erasure", "Asked for erasure"
+        IMPORT = "import", "Imported from a file"
+        ERASURE = "erasure", "Requested the erasure of personal data"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     telegram_user_id = models.BigIntegerField(null=True, blank=True)
@@ -35,8 +35,12 @@ class Suppression(models.Model):
     person_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
     source = models.CharField(max_length=12, choices=Source)
     reason = models.CharField(max_length=300, blank=True, default="")
-    resolved_at = models.DateTimeField(null=True, blank=True, help_text="When a name that was entered got its id")
-    resolved_by = models.CharField(max_length=60, blank=True, default="", help_text="What told whose name it is")
+    resolved_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the Telegram id of the entered username was found"
+    )
+    resolved_by = models.CharField(
+        max_length=60, blank=True, default="", help_text="Where the Telegram id of the entered username was found"
+    )
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -81,4 +85,4 @@ class HashKey(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
-        return "key of the hashes"
+        return "key of the hashes of erased people"

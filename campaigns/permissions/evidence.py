@@ -20,7 +20,7 @@ TEXT = "text/plain"
 def evidence_add(*, permission_id: int, name: str, content: bytes, by: str = "") -> EvidenceFile:
     """Store a file with the permission. Raises NotPossible if it is too large or of a kind that is not accepted."""
     if len(content) > EVIDENCE_MOST_BYTES:
-        raise NotPossible(f"A file has at most {EVIDENCE_MOST_BYTES // 2**20} MB; give a link to a larger one.")
+        raise NotPossible(f"The file is larger than {EVIDENCE_MOST_BYTES // 2**20} MB: enter a link to it instead.")
     return EvidenceFile.objects.create(
         permission_id=permission_id,
         name=plain_name(name),
@@ -42,7 +42,7 @@ def type_of(content: bytes) -> str:
         text = ""
     if text.strip() and "\0" not in text:
         return TEXT
-    raise NotPossible("A file is a PDF, a PNG or JPEG picture, or plain text: save that as UTF-8.")
+    raise NotPossible("The file must be a PDF, a PNG or JPEG picture, or plain text in UTF-8.")
 
 
 def plain_name(name: str) -> str:

@@ -49,5 +49,5 @@ def _sentence(permission: ChatPermission, stage: int) -> str:
     )
     at = f"{permission.valid_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if stage == 0:
-        return f"{what} expired at {at}: nothing is said or read there under it."
-    return f"{what} expires at {at}, in {stage} days or less: ask the owner and record a new one."
+        return f"{what} expired at {at}: accounts neither write nor read in the chat under it."
+    return f"{what} expires at {at}, in {stage} days or less: ask the owner and record a new permission."

@@ -51,7 +51,7 @@ def permission_grant(
         return same
     _check_certain(chat_id)
     now = database_clock()
-    on_record.update(revoked_at=now, revoked_reason="Replaced by a newer one.")
+    on_record.update(revoked_at=now, revoked_reason="Replaced by a newer permission.")
     permission = ChatPermission.objects.create(chat_id=chat_id, purpose=purpose, granted_at=granted_at or now, **facts)
     notices.rules_changed()
     return permission
@@ -79,7 +79,9 @@ def permission_end(*, permission_id: int, reason: str = "") -> ChatPermission:
     Chat.objects.select_for_update().get(id=permission.chat_id)
     permission.refresh_from_db()
     if permission.revoked_at is not None:
-        raise NotPossible("This permission ended before. If there is a newer one, revoke that.")
+        raise NotPossible(
+            "This permission has ended already. If a newer permission is on record, revoke the newer one."
+        )
     permission_revoke(chat_id=permission.chat_id, purpose=ChatPermission.Grant(permission.purpose), reason=reason)
     permission.refresh_from_db()
     return permission
@@ -114,7 +116,7 @@ def permission_resume(*, permission_id: int) -> ChatPermission:
     Chat.objects.select_for_update().get(id=chat_id)
     permission = ChatPermission.objects.get(id=permission_id)
     if permission.revoked_at is not None:
-        raise NotPossible("This permission was revoked: record the new one that the owner has given.")
+        raise NotPossible("This permission was revoked: ask the owner for a new permission, and record it.")
     _check_certain(chat_id)
     permission.suspended_at, permission.suspended_reason = None, ""
     permission.save(update_fields=["suspended_at", "suspended_reason"])

@@ -18,9 +18,8 @@ from campaigns.wording import minute, reference_unconfirmed
 class Gap:
     """Why a permission is not in force.
 
-    `lasting`: neither time nor a check ends the gap; only a new permission does. A gap that is not lasting ends at
-    `until`, or, if that is None, once an account has confirmed the chat's reference (`unconfirmed`) or an operator has
-    checked the chat (otherwise).
+    A `lasting` gap ends only with a new permission. Other gaps end at `until` if that is a time, when an account
+    confirms the chat's reference if `unconfirmed` is true, and otherwise when an operator has checked the chat.
     """
 
     reason: str
@@ -66,13 +65,13 @@ _LATEST_TERMS = """
 
 
 def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
-    """Why this permission is not in force at `now`; None when it is in force."""
+    """Why this permission is not in force at `now`; None if it is in force."""
     if permission.revoked_at is not None:
         return Gap(f"it was revoked at {minute(permission.revoked_at)}")
     if permission.valid_until is not None and permission.valid_until <= now:
         return Gap(f"it expired at {minute(permission.valid_until)}")
     if permission.suspended_at is not None:
-        return Gap(f"it is suspended until an operator has looked: {permission.suspended_reason}", lasting=False)
+        return Gap(f"it is suspended until an operator checks the chat: {permission.suspended_reason}", lasting=False)
     if permission.reference_changed_at is not None:
         return Gap(reference_unconfirmed(permission.reference_changed_at), lasting=False, unconfirmed=True)
     if permission.valid_from is not None and permission.valid_from > now:
@@ -96,7 +95,7 @@ def permissions_in_force(*, purpose: ChatPermission.Grant, now: datetime | Now) 
 def permissions_given(*, purpose: ChatPermission.Grant, now: datetime | Now) -> QuerySet[ChatPermission]:
     """Permissions that are in force, or will be once an account has confirmed the chat's changed reference.
 
-    Accounts must be in the chats of both: otherwise no account could confirm the reference.
+    Accounts must stay in all these chats: otherwise no account could confirm a changed reference.
     """
     return ChatPermission.objects.filter(_given(now), purpose=purpose)
 

@@ -54,7 +54,8 @@ def validate_locale(locale: str) -> None:
     """Raises ValidationError for a language that `is_disclosed` does not support: no first contact could be sent."""
     if _language(locale) not in _AI:
         raise ValidationError(
-            f"First contacts can be in {' or '.join(_AI)}: only there it is known how a text says that an AI writes it."
+            f"Choose {' or '.join(_AI)}: in other languages CoolThing cannot check that a first contact says that an "
+            "AI writes it."
         )
 
 

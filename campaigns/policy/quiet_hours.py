@@ -17,7 +17,7 @@ def is_time_zone(name: str) -> bool:
 def validate_time_zone(name: str) -> None:
     """A validator of a model's field: raises ValidationError for an unknown time zone."""
     if not is_time_zone(name):
-        raise ValidationError(f'No time zone is called "{name}": give one such as Europe/Berlin.')
+        raise ValidationError(f'There is no time zone "{name}": enter an IANA name such as Europe/Berlin.')
 
 
 def quiet_until(now: datetime, *, time_zone: str, start: time | None, end: time | None) -> datetime | None:

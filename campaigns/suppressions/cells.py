@@ -36,7 +36,7 @@ def as_id(text: str) -> int | None:
         return None
     number = _number(found)
     if not is_person_id(number):
-        raise Damaged(f"telegram_user_id {found[:_SHOWN]!r} is no Telegram id of a person")
+        raise Damaged(f"telegram_user_id {found[:_SHOWN]!r} is not the Telegram id of a person")
     return int(number)
 
 
@@ -47,8 +47,8 @@ def as_username(text: str) -> str:
     link = _LINK.fullmatch(found)
     name = (link[1] or link[2]) if link else found.removeprefix("@")
     if name and not is_username(name):
-        hint = ": a Telegram id belongs into the column telegram_user_id" if is_person_id(name) else ""
-        raise Damaged(f"username {found[:_SHOWN]!r} is no Telegram username{hint}")
+        hint = ": enter Telegram ids in the column telegram_user_id" if is_person_id(name) else ""
+        raise Damaged(f"username {found[:_SHOWN]!r} is not a Telegram username{hint}")
     return name
 
 
@@ -57,8 +57,8 @@ def _number(text: str) -> str:
     _refuse_error(text, "telegram_user_id")
     if _EXPONENT.fullmatch(text):
         raise Damaged(
-            f"telegram_user_id {text[:_SHOWN]!r} is damaged: a spreadsheet has rounded the number. Make the column text"
-            " before the ids are entered, and save the file again"
+            f"telegram_user_id {text[:_SHOWN]!r} is damaged: a spreadsheet has rounded the number. Format the column "
+            "as text before you enter the ids, and save the file again"
         )
     if whole := _WHOLE.fullmatch(text):
         return whole[1]
@@ -66,7 +66,7 @@ def _number(text: str) -> str:
         by = groups["by"]
         if by in ".," and text.count(by) == 1:
             raise Damaged(
-                f"telegram_user_id {text[:_SHOWN]!r} may be damaged: {by!r} stands for thousands, or for decimals"
+                f"telegram_user_id {text[:_SHOWN]!r} may be damaged: {by!r} may separate thousands or decimals"
             )
         return text.replace(by, "")
     return text
@@ -74,7 +74,7 @@ def _number(text: str) -> str:
 
 def _refuse_error(text: str, column: str) -> None:
     if text.startswith("#"):
-        raise Damaged(f"{column} {text[:_SHOWN]!r} is damaged: a spreadsheet shows this where it has no value")
+        raise Damaged(f"{column} {text[:_SHOWN]!r} is damaged: a spreadsheet shows this error instead of a value")
 
 
 def _bare(text: str) -> str:

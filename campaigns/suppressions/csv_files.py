@@ -47,9 +47,9 @@ class Notes:
 class ParsedFile:
     """The contents of a file, and how it was read.
 
-    `columns` are the headers, each with the column that it stands for, "" if it is not read. `damaged` lines are left
-    out; `skipped` lines repeat a person. `sample` contains the first rows, unchanged. A `problem` means that the file
-    cannot be read; then the other fields are incomplete.
+    `columns` are the headers, each with the column that it stands for ("" if the column is not read). `damaged` lines
+    are left out; `skipped` lines repeat a person. `sample` contains the first rows, unchanged. A `problem` means that
+    the file cannot be read; then the other fields are incomplete.
     """
 
     problem: str = ""
@@ -94,7 +94,7 @@ def read(content: bytes, *, encoding: str = "", separator: str = "") -> ParsedFi
 
 def _read(reading: ParsedFile, content: bytes, encoding: str, separator: str) -> None:
     if len(content) > MOST_BYTES:
-        raise NotText(f"it is larger than {MOST_BYTES // 2**20} MB: cut it into several files")
+        raise NotText(f"it is larger than {MOST_BYTES // 2**20} MB: split it into several files")
     reading.decoded = decode(content, encoding)
     text = reading.decoded.text
     reading.separator = separator or separator_of(text, lambda cell: bool(meaning_of(cell)))
@@ -105,7 +105,7 @@ def _read(reading: ParsedFile, content: bytes, encoding: str, separator: str) ->
         raise NoTable(f"line {header.line}: {problem}{_found(reading)}")
     _read_people(reading, table)
     if not reading.entries and not reading.damaged.count:
-        raise NoTable("the file has a header and no people")
+        raise NoTable("the file has a header but no people")
 
 
 def _read_people(reading: ParsedFile, table: Iterator[Row]) -> None:
@@ -129,9 +129,9 @@ def _read_people(reading: ParsedFile, table: Iterator[Row]) -> None:
 def _header_problem(meanings: Sequence[str]) -> str:
     twice = [name for name in COLUMNS if meanings.count(name) > 1]
     if twice:
-        return f"a column is there twice: {twice[0]}"
+        return f"there are two columns {twice[0]}"
     if not {ID, NAME} & set(meanings):
-        return f"a column {ID} or {NAME} is needed"
+        return f"the file needs a column {ID} or {NAME}"
     return ""
 
 
@@ -147,14 +147,14 @@ def _entry(columns: Sequence[tuple[str, str]], row: Row) -> SuppressionEntry:
     while len(cells) > len(columns) and not cells[-1].strip():
         cells = cells[:-1]
     if len(cells) != len(columns):
-        raise Damaged(f"has {len(cells)} fields, the header {len(columns)}")
+        raise Damaged(f"has {len(cells)} fields, but the header has {len(columns)}")
     given = {name: cell for (_, name), cell in zip(columns, cells, strict=True) if name}
     number, name = as_id(given.get(ID, "")), as_username(given.get(NAME, ""))
     if number is None and not name:
         raise Damaged(_unread_name(columns, cells) or "has neither a telegram_user_id nor a username")
     source = plain(given.get(SOURCE, "")) or Suppression.Source.IMPORT
     if source not in Suppression.Source.values:
-        raise Damaged(f"source {source[:40]!r} is none of {', '.join(Suppression.Source.values)}")
+        raise Damaged(f"source {source[:40]!r} must be one of {', '.join(Suppression.Source.values)}")
     return SuppressionEntry(number, name, Suppression.Source(source), _reason(given.get(REASON, "")), line=row.line)
 
 
@@ -163,7 +163,8 @@ def _unread_name(columns: Sequence[tuple[str, str]], cells: Sequence[str]) -> st
     for (header, meaning), cell in zip(columns, cells, strict=True):
         name = plain(cell.strip())
         if not meaning and name.startswith("@") and is_username(name[1:]):
-            return f"{name} stands in a column that is not read, {header[:40] or '(no name)'!r}: call it {NAME}"
+            column = header[:40] or "(no name)"
+            return f"{name} is in the column {column!r}, which is not read: rename the column to {NAME}"
     return ""
 
 
@@ -172,7 +173,7 @@ def _reason(cell: str) -> str:
     if problem := unstorable(reason):
         raise Damaged(f"the reason {problem}")
     if len(reason) > _REASON_LENGTH:
-        raise Damaged(f"the reason has {len(reason)} characters; {_REASON_LENGTH} are the most")
+        raise Damaged(f"the reason has {len(reason)} characters, but at most {_REASON_LENGTH} are allowed")
     return reason
 
 

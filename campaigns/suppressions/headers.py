@@ -47,7 +47,10 @@ def meaning_of(header: str) -> str:
 
 
 def columns_of(headers: list[str]) -> list[tuple[str, str]]:
-    """Each header with its column. Of several reasons, those called "reason" are read, otherwise only the first."""
+    """Each header with its column.
+
+    Of several columns with reasons, those with the header "reason" are read, or else only the first.
+    """
     found = [(header.strip(), meaning_of(header)) for header in headers]
     reasons = [place for place, (_, meaning) in enumerate(found) if meaning == REASON]
     named = [place for place in reasons if _folded(found[place][0]) == REASON]

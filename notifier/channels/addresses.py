@@ -13,14 +13,14 @@ from outgoing.services import service_problem
 # The most bytes of a file's name in common file systems.
 LONGEST_NAME = 255
 _NO_FILE = (
-    "a file is a plain name, such as team.jsonl: no folders, and no dot at the beginning. "
-    "It is kept in NOTIFICATION_FILES_DIR"
+    "enter the name of a file in NOTIFICATION_FILES_DIR, such as team.jsonl, without folders and without a dot at the "
+    "beginning"
 )
-_NO_URL = "a webhook is a URL that begins with http:// or https://"
+_NO_URL = "enter the URL of the webhook, which begins with http:// or https://"
 
 
 def address_problem(*, kind: str, address: str) -> str:
-    """Why no channel of this kind can have this address; "" if one can.
+    """Why a channel of this kind cannot have this address; "" if it can.
 
     Nothing is resolved here: the host may still resolve to an address that is not allowed.
     """

@@ -40,13 +40,13 @@ def pattern_problem(pattern: str) -> str:
     """Why no event can match the pattern; "" if one can."""
     if re.fullmatch(rf"{_WORD}(\.{_WORD})*", pattern):
         return ""
-    return 'is no topic pattern: words, * or # with dots and no spaces between them, such as "*.crash"'
+    return 'is not a topic pattern: enter words, * or #, separated by dots and without spaces, such as "*.crash"'
 
 
 def channel_default_rules(*, channel_id: UUID) -> bool:
-    """Give the channel the default rules if it has none, because it would never get a notification.
+    """Give the channel the default rules if it has none, because without rules it would never get a notification.
 
-    Returns whether it had none.
+    Returns whether the channel had no rules.
     """
     if Rule.objects.filter(channel_id=channel_id).exists():
         return False

@@ -59,7 +59,7 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
             return f"Script {name_of('sfc_id', body['sfc_id'])} started in {_number(body.get('chats'), 'chat')}"
         case "finished" if "sfc_id" in body:
             problems = body.get("problems") or []
-            how = f"with {_number(problems, 'line')} not said" if problems else "without problems"
+            how = f"with {_number(problems, 'line')} not sent" if problems else "without problems"
             return f"Script {name_of('sfc_id', body['sfc_id'])} finished {how}"
         case "started" | "finished":
             return f"{service} {occurrence}"
@@ -81,13 +81,13 @@ def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, c
         case _:
             script = name_of("sfc_id", body.get("sfc_id", "unknown"))
             text = f"{counted(count, 'play')} of script {script} failed: see why"
-    return f"{text}. {'' if count == 1 else 'The last one: '}{_reason(body)}"
+    return f"{text}. {'' if count == 1 else 'The last reason: '}{_reason(body)}"
 
 
 def _dead(bot: str, comment: str) -> str:
     why = comment.removesuffix(LOGIN_GONE)
     what = "is banned" if why == comment else "has to be logged in again"
-    return f"Bot {bot} {what}: {why or 'no comment'}"
+    return f"Account {bot} {what}: {why or 'no comment'}"
 
 
 def _reason(body: Mapping[str, Any]) -> str:

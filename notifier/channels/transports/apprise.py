@@ -69,4 +69,4 @@ def _failed(outcome: Mapping[str, Any]) -> None:
             permanent=is_permanent(status),
             retry_after=seconds_to_wait(outcome["waits"], now=datetime.now(UTC)),
         )
-    raise TransportError("apprise: the service could not be reached, or did not take it")
+    raise TransportError("apprise: the service could not be reached, or did not accept the notification")

@@ -30,7 +30,7 @@ def append_line(name: str, content: Mapping[str, object]) -> None:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a usable name"
         raise TransportError(f"file: {reason}") from None
     if written != len(line):
-        raise TransportError("file: the line was cut, the disk may be full")
+        raise TransportError("file: the line was cut; the disk may be full")
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def _opened(name: str, folder: int) -> Iterator[int]:
     handle = os.open(name, _FLAGS, 0o600, dir_fd=folder)
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise TransportError("file: it is no regular file")
+            raise TransportError("file: not a regular file")
         yield handle
     finally:
         os.close(handle)

@@ -77,7 +77,7 @@ def test_an_upgrade_keeps_both_ids_however_often_it_is_seen(group: Chat):
 def test_neither_id_of_a_chat_can_be_another_rows(group: Chat, found: int):
     upgrade(group)
     twin = ledger.make_chat(telegram_id=None, kind="unknown")
-    with pytest.raises(SameChat, match=f"{twin.reference} is the same chat at Telegram as {group.reference} "):
+    with pytest.raises(SameChat, match=f"{twin.reference} and {group.reference} .* are the same chat at Telegram"):
         chat_identify(chat_id=twin.id, telegram_id=found, kind=Chat.Kind.SUPERGROUP)
     assert Chat.objects.get(pk=twin.pk).telegram_id is None
 
@@ -95,7 +95,7 @@ def strayed() -> Chat:
 def test_what_leads_elsewhere_is_reported_once_and_nothing_is_permitted_until_it_is_corrected():
     chat = strayed()
     permission = ChatPermission.objects.get()
-    assert f"{chat.reference} led to another chat than “{chat}”" in permission.suspended_reason
+    assert f"{chat.reference} led to another chat, not to “{chat}”" in permission.suspended_reason
     [event] = OutboxEvent.objects.filter(routing_key="bots.error").values_list("body", flat=True)
     assert f"“{chat}”: account {Bot.objects.get()} found that {chat.reference} leads to another chat." in event
     assert str(STRANGER) not in event and str(SUPERGROUP) not in event
@@ -143,8 +143,8 @@ def test_what_the_reference_leads_to_becomes_a_chat_without_permissions():
     assert (new.reference, new.telegram_id, new.permissions.count()) == (reference, None, 0)
     # What is left to do is said by the reason; what has been done is not asked for again.
     permission = ChatPermission.objects.get()
-    assert "ask the owner and resume it" in permission.suspended_reason
-    assert "make the other one a new chat" not in permission.suspended_reason
+    assert "ask the chat's owner, then resume the permission" in permission.suspended_reason
+    assert "add the other chat" not in permission.suspended_reason
     permission_resume(permission_id=permission.pk)
     with pytest.raises(NotPossible):
         reference_to_new_chat(chat_id=chat.id)
@@ -155,13 +155,13 @@ def test_an_operator_finds_both_ways_out_on_the_chats_page():
     client.force_login(User.objects.create_superuser("olga"))
     page = reverse("admin:campaigns_chat_change", args=[chat.pk])
     shown = client.get(page).content.decode()
-    assert "leads to another chat" in shown and "Make the other one a new chat" in shown and "Look again" in shown
+    assert "leads to another chat" in shown and "Add the other chat" in shown and "Check the reference again" in shown
     form = {"key": chat.key, "reference": "@right_name", "title": chat.title, "label": chat.label}
     form |= {"permissions-TOTAL_FORMS": "0", "permissions-INITIAL_FORMS": "0"}
     assert client.post(page, form).status_code == 302
     chat.refresh_from_db()
     assert (chat.reference, chat.reference_leads_to, chat.telegram_id) == ("@right_name", None, SUPERGROUP)
-    assert "Look again" not in client.get(page).content.decode()
+    assert "Check the reference again" not in client.get(page).content.decode()
 
 
 def test_the_line_that_finds_out_goes_to_the_supergroup_and_answers_nothing_said_before(group: Chat):
@@ -185,7 +185,7 @@ def test_a_line_whose_reference_leads_elsewhere_waits(group: Chat):
     record_refusal_of_telegram(out, ReferenceLeadsElsewhere(STRANGER), database_clock())
     assert claim(ledger.owners(bot, chats=[group])).outgoing == []
     line.refresh_from_db()
-    assert line.state == Delivery.State.QUEUED and "led to another chat than" in line.waiting_reason
+    assert line.state == Delivery.State.QUEUED and "led to another chat, not to" in line.waiting_reason
 
 
 def test_numbers_of_the_group_and_of_the_supergroup_are_not_mixed_up(group: Chat):

@@ -84,7 +84,7 @@ def test_what_is_queued_waits_at_the_gate_until_an_account_has_confirmed_the_cha
     chat.refresh_from_db()
     at = chat.reference_changed_at
     assert at is not None and chat.reference == LINK and line.state == Delivery.State.QUEUED
-    assert f"since {at:%Y-%m-%d %H:%M} UTC the reference has waited for an account" in line.waiting_reason
+    assert f"no account has confirmed yet that the reference, changed at {at:%Y-%m-%d %H:%M} UTC" in line.waiting_reason
     assert not is_permitted(chat_id=chat.pk, purpose=SCRIPT)
     assert reference_confirmed(chat_id=chat.pk, reference=LINK, changed_at=at)
     assert is_permitted(chat_id=chat.pk, purpose=SCRIPT)
@@ -129,7 +129,7 @@ def test_a_chat_that_no_account_has_seen_yet_has_nothing_to_confirm():
     chat = ledger.make_chat(telegram_id=None, kind="unknown", reference="@square")
     reference_change(chat_id=chat.pk, reference="@garden")
     assert is_permitted(chat_id=chat.pk, purpose=SCRIPT)
-    with pytest.raises(AnotherChat, match="@square was followed"):
+    with pytest.raises(AnotherChat, match="while an account looked up @square"):
         chat_identify(chat_id=chat.pk, telegram_id=STRANGER, kind=Chat.Kind.SUPERGROUP, reference="@square")
     chat_identify(chat_id=chat.pk, telegram_id=STRANGER, kind=Chat.Kind.SUPERGROUP, reference="@garden")
     assert Chat.objects.get().telegram_id == STRANGER
@@ -137,7 +137,7 @@ def test_a_chat_that_no_account_has_seen_yet_has_nothing_to_confirm():
 
 def test_a_number_is_compared_at_the_door(chat: Chat, operator: Client):
     page = save(operator, chat, str(STRANGER)).content.decode()
-    assert "is the number of another chat" in page and "Add a new chat with that number instead" in page
+    assert "is the id of another chat" in page and "Add a new chat with the other id instead" in page
     with pytest.raises(NotPossible, match="Add a new chat"):
         reference_change(chat_id=chat.pk, reference=str(STRANGER))
     assert Chat.objects.get().reference == "@square"
@@ -148,7 +148,7 @@ def test_a_number_is_compared_at_the_door(chat: Chat, operator: Client):
 
 
 def test_what_no_account_could_follow_is_refused_at_the_door(chat: Chat, operator: Client):
-    told = "Riverside expats is no chat: write @username, an invite link"
+    told = "Riverside expats is not a reference to a chat: enter @username, an invite link"
     assert told in save(operator, chat, "Riverside expats").content.decode()
     form = {"key": "expats", "reference": "Riverside expats", "title": "", "label": ""}
     form |= {"permissions-TOTAL_FORMS": "0", "permissions-INITIAL_FORMS": "0"}
@@ -167,7 +167,9 @@ def test_a_chat_on_record_is_not_created_again(chat: Chat):
         error=ReferenceLeadsElsewhere(other.telegram_id),
         reference="@square",
     )
-    with pytest.raises(NotPossible, match=f"“{other}”, which is .*“{chat}”: {chat.telegram_id} always leads"):
+    with pytest.raises(
+        NotPossible, match=f"“{other}”, which you have .*“{chat}” to {chat.telegram_id}, which always leads"
+    ):
         reference_to_new_chat(chat_id=chat.pk)
     assert Chat.objects.count() == 2
 
@@ -233,7 +235,7 @@ def test_the_chats_page_shows_who_checks_and_what_to_do_when_no_account_can(chat
     assert "Confirmation of the changed reference" not in shown(operator, chat)
     changed(chat)
     page = shown(operator, chat)
-    assert "the reference has waited for an account to confirm" in page
+    assert "no account has confirmed yet that the reference" in page
     assert "No account in this chat can confirm the reference." in page
     assert "add an account to the chat in Telegram's app" in page
     enter(ledger.make_bot(key="anna"), chat)
@@ -274,11 +276,11 @@ def strayed(chat: Chat) -> None:
 def test_the_report_names_the_other_chat_and_what_became_of_who_joined_it(chat: Chat, operator: Client):
     strayed(chat)
     [incident] = Incident.objects.all()
-    assert "“Garden” (whose id no account sees)" in incident.reason and "could not leave" in incident.reason
+    assert "“Garden” (id unknown)" in incident.reason and "could not leave" in incident.reason
     assert len(incident.reason) < 300
     assert (chat.reference_leads_to, chat.reference_changed_at) == (UNSEEN_CHAT, None)
     page = shown(operator, chat)
-    assert "leads to another chat (whose id no account sees)" in page and "Make the other one a new chat" in page
+    assert "leads to another chat (id unknown)" in page and "Add the other chat" in page
     chats_page = reverse("admin:campaigns_chat_change", args=[chat.pk])
     incident_page = operator.get(reverse("admin:bots_incident_change", args=[incident.pk])).content.decode()
     assert chats_page in incident_page and "Open the chat" in incident_page
@@ -292,7 +294,7 @@ def test_the_permissions_of_a_chat_are_resumed_together_and_each_is_named(chat: 
     reference_check_again(chat_id=chat.pk)
     assert "Resume permissions" in shown(operator, chat)
     page = operator.get(resume).content.decode()
-    assert "Scripted lines are posted in the chat" in page and "Messages are watched for keywords" in page
+    assert "Accounts post scripted lines in the chat" in page and "Accounts watch the chat for keywords" in page
     assert "led to another chat" in page
     choices = [
         f"{permission.pk} {permission.suspended_at.isoformat()}"

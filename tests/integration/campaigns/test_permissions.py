@@ -138,7 +138,7 @@ def test_a_new_permission_ends_the_old_one_whatever_became_of_it(chat):
     permissions_suspend(chat_id=chat.id, reason="removed")
     new = grant(chat, valid_until=NOW + 90 * DAY)
     old.refresh_from_db()
-    assert (old.revoked_reason, new.suspended_at) == ("Replaced by a newer one.", None)
+    assert (old.revoked_reason, new.suspended_at) == ("Replaced by a newer permission.", None)
     assert chats_permitted(chat_ids=[chat.id], purpose=SCRIPT, now=NOW) == {chat.id}
     assert grant(chat, valid_until=NOW + 90 * DAY) == new
 

@@ -64,7 +64,7 @@ def add_on_chats_page(client: Client, chat: Chat, *purposes: str) -> Any:
 )
 def test_a_chats_page_takes_one_permission_for_a_purpose(chat, operator, purposes: list[str], added: int):
     answer = add_on_chats_page(operator, chat, *purposes)
-    assert ("One for this purpose is on record" in answer.content.decode()) is (added == 0)
+    assert ("A permission for this purpose is on record" in answer.content.decode()) is (added == 0)
     assert chat.permissions.count() == 1 + added
 
 
@@ -94,8 +94,8 @@ def test_recording_a_newer_permission_ends_the_old_one_and_keeps_the_file(chat, 
 @pytest.mark.parametrize(
     ("facts", "problem"),
     [
-        ({"valid_until_0": "2026-10-01", "valid_until_1": "00:00"}, "It would end before it begins."),
-        ({"evidence_file": SimpleUploadedFile("x.exe", b"MZ\xff\xfe\x00")}, "A file is a PDF"),
+        ({"valid_until_0": "2026-10-01", "valid_until_1": "00:00"}, "The permission would end before it begins."),
+        ({"evidence_file": SimpleUploadedFile("x.exe", b"MZ\xff\xfe\x00")}, "The file must be a PDF"),
         ({"evidence_file": SimpleUploadedFile("x.pdf", b"%PDF-" + b"0" * 5 * 2**20)}, "at most 5 MB"),
         ({"evidence_link": "javascript:alert(1)"}, "Enter a valid URL."),
     ],
@@ -125,7 +125,7 @@ def test_a_suspended_permission_is_resumed_after_a_confirmation(chat, operator):
     permission = chat.permissions.get()
     shown = operator.get(reverse("admin:campaigns_chatpermission_change", args=[permission.pk])).content.decode()
     assert "CHAT_WRITE_FORBIDDEN" in shown
-    assert "You have asked the chat" in operator.get(page(permission, "resume")).content.decode()
+    assert "Ask the chat&#x27;s owner first" in operator.get(page(permission, "resume")).content.decode()
     assert not is_permitted(chat_id=chat.id, purpose=SCRIPT)
     operator.post(page(permission, "resume"))
     assert is_permitted(chat_id=chat.id, purpose=SCRIPT)

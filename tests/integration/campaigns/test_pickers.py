@@ -132,7 +132,7 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
 
 def test_nothing_is_added_to_a_campaign_that_has_finished(world: World, panel: Client):
     Campaign.objects.update(state="finished")
-    told = "has finished for good: choose another campaign, or make a new one."
+    told = "has finished for good: choose another campaign, or add a new one."
     assert offered(panel, "leads.campaignmanager", "campaign") == set()
     assert told in add(panel, "parser.keyword", campaign=world.campaign.pk, kind="plus", text="tea")
     assert told in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=world.managers[0].pk)

@@ -48,12 +48,12 @@ def budget(panel: Client, **fields: Any) -> str:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "Whom? Give the Telegram id"),
-        ({"reason": "A letter."}, "Whom? Give the Telegram id"),
-        ({"telegram_user_id": "-4"}, "no Telegram id of a person"),
-        ({"username": "bad name"}, "no Telegram username"),
-        ({"telegram_user_id": "501"}, "Nobody writes to this person already, since 20"),
-        ({"username": "@Wanderer"}, "Nobody writes to this person already, since 20"),
+        ({}, "Enter the person's Telegram id, or the username"),
+        ({"reason": "A letter."}, "Enter the person's Telegram id, or the username"),
+        ({"telegram_user_id": "-4"}, "not the Telegram id of a person"),
+        ({"username": "bad name"}, "not a Telegram username"),
+        ({"telegram_user_id": "501"}, "This person is suppressed already, since 20"),
+        ({"username": "@Wanderer"}, "This person is suppressed already, since 20"),
     ],
 )
 def test_a_suppression_of_nobody_or_of_somebody_suppressed_is_refused_in_words(panel: Client, given, said):
@@ -67,7 +67,7 @@ def test_a_suppression_of_nobody_or_of_somebody_suppressed_is_refused_in_words(p
 def test_a_name_of_somebody_suppressed_by_id_is_refused_in_words(panel: Client):
     make_world().receive(telegram_user_id=501, username="Sveta_Lebed")
     Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
-    assert "Nobody writes to this person already, since 20" in suppress(panel, username="@sveta_lebed")
+    assert "This person is suppressed already, since 20" in suppress(panel, username="@sveta_lebed")
     assert Suppression.objects.count() == 1
 
 
@@ -88,19 +88,19 @@ def test_a_budgets_key_is_what_people_call_the_object_or_its_id(panel: Client, s
 
 
 @pytest.mark.parametrize(("scope", "key"), [("campaign", "english-school"), ("bot", NOBODYS_ID), ("peer", "@nobody")])
-def test_the_list_tells_which_budgets_count_nothing(panel: Client, scope: str, key: str):
+def test_the_list_shows_which_budgets_count_nothing(panel: Client, scope: str, key: str):
     Budget.objects.create(scope=scope, key=key, limit=5, window_seconds=60)
-    assert f"{key}: there is no such {scope}" in panel.get(BUDGETS).content.decode()
+    assert f"{key}: there is no such {Budget.Scope(scope).label.lower()}" in panel.get(BUDGETS).content.decode()
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"scope": "campaign", "key": "nosuch"}, 'No campaign is called "nosuch": give its slug or its id.'),
-        ({"scope": "bot", "key": "anna"}, 'No bot is called "anna": give its key or its id.'),
-        ({"scope": "peer", "key": "@nobody"}, "A person is named by their Telegram id"),
-        ({"scope": "team", "key": "x"}, "The team is one: leave the key empty."),
-        ({"scope": "team", "window_seconds": 0}, "A window lasts a second at least."),
+        ({"scope": "campaign", "key": "nosuch"}, 'There is no campaign "nosuch": enter its slug or its id.'),
+        ({"scope": "bot", "key": "anna"}, 'There is no account "anna": enter its key or its id.'),
+        ({"scope": "peer", "key": "@nobody"}, "Enter the Telegram id of the person, a number"),
+        ({"scope": "team", "key": "x"}, "There is only one team: leave the key empty."),
+        ({"scope": "team", "window_seconds": 0}, "The window must be at least 1 second long."),
         ({"scope": "team", "window_seconds": 10**9}, "At most a year: 31622400 seconds."),
     ],
 )
@@ -113,13 +113,13 @@ def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, gi
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"time_zone": "Europe/Nowhere"}, 'No time zone is called "Europe/Nowhere"'),
-        ({"locale": "de"}, "First contacts can be in en or ru: "),
+        ({"time_zone": "Europe/Nowhere"}, 'There is no time zone "Europe/Nowhere"'),
+        ({"locale": "de"}, "Choose en or ru: "),
         ({"first_contact_interval_seconds": "604801"}, "At most a week: 604800 seconds."),
         ({"reply_quiet_seconds": "3601"}, "At most an hour: 3600 seconds."),
         ({"reply_quiet_seconds": "-5"}, "Ensure this value is greater than or equal to 0."),
-        ({"quiet_from": "22:00"}, "Quiet hours need both ends, or none."),
-        ({"quiet_to": "08:00"}, "Quiet hours need both ends, or none."),
+        ({"quiet_from": "22:00"}, "Enter both the beginning and the end of the quiet hours, or neither."),
+        ({"quiet_to": "08:00"}, "Enter both the beginning and the end of the quiet hours, or neither."),
     ],
 )
 def test_a_campaign_that_would_wait_for_ever_is_refused_in_words(panel: Client, given, said):
@@ -132,4 +132,6 @@ def test_a_campaign_that_would_wait_for_ever_is_refused_in_words(panel: Client, 
 @pytest.mark.parametrize(("given", "missing"), [("quiet_from", "quiet_to"), ("quiet_to", "quiet_from")])
 def test_a_missing_end_of_quiet_hours_is_told_at_its_field(panel: Client, given: str, missing: str):
     answer = panel.post(CAMPAIGNS + "add/", {"name": "Tea", "slug": "tea", given: "22:00", **OTHERWISE_SOUND})
-    assert answer.context["adminform"].form.errors == {missing: ["Quiet hours need both ends, or none."]}
+    assert answer.context["adminform"].form.errors == {
+        missing: ["Enter both the beginning and the end of the quiet hours, or neither."]
+    }

@@ -38,11 +38,17 @@ def start(world: World) -> str:
 def test_it_starts_once_one_account_of_each_kind_works(world: World):
     with pytest.raises(NotPossible) as refusal:
         start(world)
-    for role, bot in (("manager", world.managers[0]), ("manager", world.managers[1]), ("parser", world.parser)):
+    for role, bot in (
+        ("manager account", world.managers[0]),
+        ("manager account", world.managers[1]),
+        ("parser", world.parser),
+    ):
         assert f"No {role} of the campaign" in str(refusal.value)
         assert f"{bot} was never logged in: log it in on its page, or choose another account." in str(refusal.value)
     logged_in(world.managers[1])
-    with pytest.raises(NotPossible, match=r"^It is not started\. No parser of the campaign can read its chats\. "):
+    with pytest.raises(
+        NotPossible, match=r"^The campaign was not started\. No parser of the campaign can read its chats\. "
+    ):
         start(world)
     logged_in(world.parser)
     assert start(world) == "running"
@@ -55,7 +61,7 @@ def test_a_restricted_or_disabled_account_does_not_do_either(world: World):
     Bot.objects.filter(pk=world.parser.pk).update(enabled=False)
     with pytest.raises(NotPossible) as refusal:
         start(world)
-    assert f"{world.managers[0]} is restricted: look at it in Telegram" in str(refusal.value)
+    assert f"{world.managers[0]} is restricted: check it in Telegram and release it on its page" in str(refusal.value)
     assert f"{world.parser} is disabled: enable it on its page" in str(refusal.value)
 
 
@@ -87,7 +93,7 @@ def test_its_page_says_so_instead_of_asking_and_the_list_when_it_is_pressed(worl
         return html.unescape(answer.content.decode())
 
     asked = shown(client.get(page, follow=True))
-    assert told in asked and "go out from now on" not in asked
+    assert told in asked and "are sent from now on" not in asked
     chosen = {"action": "do_start", "_selected_action": [str(world.campaign.pk)], "_confirmed": "1"}
     assert told in shown(client.post(reverse("admin:campaigns_campaign_changelist"), chosen, follow=True))
     world.campaign.refresh_from_db()

@@ -135,7 +135,7 @@ def test_a_file_with_damaged_lines_is_refused_unless_they_are_to_be_left_out(tmp
     for more in ([], ["--dry-run"]):
         with pytest.raises(CommandError, match=r"bad\.csv: 2 lines are damaged, nothing was changed"):
             call_command("suppressions", "import", str(path), *more)
-    assert "damaged: line 3: telegram_user_id 'nobody' is no Telegram id" in capsys.readouterr().out
+    assert "damaged: line 3: telegram_user_id 'nobody' is not the Telegram id" in capsys.readouterr().out
     with pytest.raises(CommandError, match="No such file"):
         call_command("suppressions", "import", str(tmp_path / "none.csv"))
     assert not Suppression.objects.exists()
@@ -212,16 +212,16 @@ def test_the_panel_shows_what_it_understood_and_applies_that(client: Client):
     assert (Suppression.objects.count(), kept()) == (1, 1)
     assert "people.csv" not in "".join(Session.objects.values_list("session_data", flat=True))
     page = decide(client, "apply")
-    assert "2 are suppressed now, 1 was already. 1 damaged line was left out." in page
+    assert "2 people are suppressed now; 1 was suppressed already. 1 damaged line was left out." in page
     assert (Suppression.objects.count(), kept()) == (3, 0)
-    assert "There is no file to import any more" in client.get(PREVIEW, follow=True).content.decode()
+    assert "No file waits to be imported" in client.get(PREVIEW, follow=True).content.decode()
 
 
 def test_another_encoding_and_separator_are_chosen_on_the_preview(client: Client):
     upload(client, "username,reason\nmaria,źle\n".encode("cp1250"))
     assert "źle" not in client.get(PREVIEW).content.decode()
     assert "źle" in decide(client, "read", encoding="cp1250")
-    assert "cannot be imported: line 1: a column telegram_user_id or username is needed" in decide(
+    assert "cannot be imported: line 1: the file needs a column telegram_user_id or username" in decide(
         client, "read", encoding="cp1250", separator=";"
     )
     assert "cannot be imported: it is not UTF-8" in decide(client, "read", encoding="utf-8")
@@ -235,7 +235,7 @@ def test_what_was_not_shown_is_not_applied(client: Client):
     seen = client.get(PREVIEW).context["draft"].token
     upload(client, b"username\nsomebody_else\n")
     page = client.post(PREVIEW, {"step": "apply", "token": seen}, follow=True).content.decode()
-    assert "look again" in page and "somebody_else" in page
+    assert "Check the new preview" in page and "somebody_else" in page
     assert (Suppression.objects.count(), kept()) == (0, 1)
 
 
@@ -247,7 +247,7 @@ def test_a_file_goes_when_it_is_given_up_or_an_hour_old(client: Client):
     expiring = Session.objects.order_by("expire_date")[0]
     assert expiring.expire_date < timezone.now() + timedelta(hours=1, minutes=1)
     Session.objects.filter(pk=expiring.pk).update(expire_date=timezone.now() - timedelta(seconds=1))
-    assert "There is no file to import any more" in client.get(PREVIEW, follow=True).content.decode()
+    assert "No file waits to be imported" in client.get(PREVIEW, follow=True).content.decode()
     assert prune_all()["django_session"] == 1
     assert kept() == 0
 
@@ -257,7 +257,7 @@ def test_what_is_no_table_and_what_is_too_large_is_refused_in_words(client: Clie
     assert "Suppress " not in client.get(PREVIEW).content.decode()
     assert "cannot be imported" in decide(client, "apply")
     monkeypatch.setattr(suppression_imports, "MOST_BYTES", 10)
-    assert "The file is larger than 20 MB: cut it" in upload(client, FILE.encode())
+    assert "The file is larger than 20 MB: split it" in upload(client, FILE.encode())
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -289,4 +289,4 @@ def test_who_may_not_add_suppressions_may_not_import(client: Client):
 
 def test_the_form_says_how_a_name_is_resolved(client: Client):
     page = client.get(reverse("admin:campaigns_suppression_add")).content.decode()
-    assert "until then whoever bears the name is not written to" in page
+    assert "applies to every person with this username" in page

@@ -55,7 +55,7 @@ def test_the_trace_of_a_handled_event_shows_when_how_long_and_with_what_result()
     _confirm(event)
     _handle(event)
     found = trace(event.id)
-    assert {step.what for step in found.steps} == {"committed", "confirmed", "handled", "notification made"}
+    assert {step.what for step in found.steps} == {"committed", "confirmed", "handled", "notification created"}
     handled = next(step for step in found.steps if step.what == "handled")
     assert handled.where == topology.NOTIFIER_QUEUE
     assert handled.seconds is not None and 0 < handled.seconds < 60

@@ -36,9 +36,9 @@ def add(panel: Client, kind: str, address: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "address", "said"),
     [
-        ("file", "/root/.bashrc", "A file is a plain name"),
-        ("file", ".bashrc", "A file is a plain name"),
-        ("webhook", "secret.jsonl", "A webhook is a URL"),
+        ("file", "/root/.bashrc", "Enter the name of a file in NOTIFICATION_FILES_DIR"),
+        ("file", ".bashrc", "Enter the name of a file in NOTIFICATION_FILES_DIR"),
+        ("webhook", "secret.jsonl", "Enter the URL of the webhook"),
         ("webhook", "http://169.254.169.254/secret", "OUTGOING_ALLOWED_HOSTS"),
         ("apprise", "dbus://secret", "Apprise is used for"),
         ("apprise", "mailto://me:secret@example.org?template=/etc/passwd", "these options only"),
@@ -69,7 +69,7 @@ def test_another_kind_needs_another_address(panel):
     made = Channel.objects.create(name="team", kind="file", address="team.jsonl")
     url = reverse("admin:notifier_channel_change", args=[made.pk])
     answer = panel.post(url, {"name": "team", "kind": "webhook", "address": "", "enabled": "on", **RULES})
-    assert "needs an address of its own" in answer.content.decode()
+    assert "enter an address of the new kind" in answer.content.decode()
     assert Channel.objects.get().kind == "file"
 
 
@@ -80,7 +80,9 @@ def test_a_channel_of_an_earlier_release_says_what_to_do(panel):
         reverse("admin:notifier_channel_change", args=[made.pk]),
     ):
         shown = panel.get(url).content.decode()
-        assert "a file is a plain name, such as team.jsonl" in shown and "secret" not in shown
+        assert (
+            "enter the name of a file in NOTIFICATION_FILES_DIR, such as team.jsonl" in shown and "secret" not in shown
+        )
 
 
 def test_a_new_channel_without_a_rule_gets_the_usual_ones_and_one_with_a_rule_keeps_it(panel):
@@ -109,7 +111,7 @@ def shown(panel: Client, channel: Channel) -> str:
 def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, made, tmp_path):
     assert "Last test" not in shown(panel, made)
     asked = panel.get(ask_for_a_test(panel, made).url).content.decode()
-    assert "team has a test notification queued" in asked and "tested" not in asked
+    assert "team gets a test notification" in asked and "tested" not in asked
     assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
     test = Notification.objects.get()
     notification_send(notification_id=test.pk)
@@ -121,13 +123,13 @@ def test_a_test_that_fails_says_why_and_the_next_one_takes_its_place(panel, made
     ask_for_a_test(panel, made)
     first = Notification.objects.get()
     notification_send(notification_id=first.pk)
-    assert "Not delivered: file: Is a directory. It is tried again" in shown(panel, made)
+    assert "Not delivered: file: Is a directory. The next attempt is at" in shown(panel, made)
     Channel.objects.update(address="/nowhere")
     ask_for_a_test(panel, made)
     first.refresh_from_db()
     assert (first.state, first.error) == ("failed", "another test was sent before this one arrived")
     notification_send(notification_id=Notification.objects.get(state="queued").pk)
-    assert "Not delivered: file: a file is a plain name" in shown(panel, made)
+    assert "Not delivered: file: enter the name of a file" in shown(panel, made)
 
 
 def test_who_may_not_change_a_channel_may_not_test_it(made):
@@ -154,7 +156,7 @@ def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_unt
     )
     for page in pages:
         shown = panel.get(page).content.decode()
-        assert "1 notification not delivered" in shown and "HTTP 502 (9 attempts, it is tried again)" in shown
+        assert "1 notification not delivered" in shown and "HTTP 502 (9 attempts, another follows)" in shown
     later = now + timedelta(minutes=6)
     Notification.objects.create(event_id=uuid4(), state="sent", sent_at=later, due_at=later, **fields)
     for page in pages:
@@ -169,5 +171,5 @@ def test_a_pattern_that_can_never_match_is_refused_in_words_on_both_pages(panel,
     }
     for page, fields in pages.items():
         shown = html.unescape(panel.post(page, fields).content.decode())
-        assert "no topic pattern" in shown and "scripts.play_failed" in shown
+        assert "not a topic pattern" in shown and "scripts.play_failed" in shown
     assert not Rule.objects.exists()

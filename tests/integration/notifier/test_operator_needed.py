@@ -194,7 +194,7 @@ def test_many_at_once_are_one_notification_now_and_one_with_a_count_later(channe
     assert notifications_dispatch_due(now=due_at + timedelta(seconds=1)) == 1
     sending = notification_claim(notification_id=waiting[7].pk, now=due_at)
     assert sending is not None and sending.content["count"] == 40
-    assert sending.content["title"] == "40 first contacts wait in Tea: approve or reject. The last one: The last."
+    assert sending.content["title"] == "40 first contacts wait in Tea: approve or reject. The last reason: The last."
     assert sending.content["url"] == "https://panel.example/admin/leads/lead/?state__exact=awaiting_approval"
     assert all(notification_claim(notification_id=row.pk, now=due_at) is None for row in waiting)
     # What comes after its claim waits for the next time; another campaign's does not.
@@ -214,7 +214,7 @@ def test_the_count_is_of_those_that_are_still_there_when_it_goes_out(channel):
     last.delete()
     sending = notification_claim(notification_id=first.pk, now=first.due_at)
     assert sending is not None and sending.content["title"] == (
-        f"2 first contacts wait in {campaign}: approve or reject. The last one: Late."
+        f"2 first contacts wait in {campaign}: approve or reject. The last reason: Late."
     )
 
 

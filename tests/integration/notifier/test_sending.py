@@ -69,19 +69,19 @@ def test_an_event_reaches_the_channels_whose_rules_fit(file):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "action"),
     [
         (BotDead("AUTH_KEY_DUPLICATED", needs_login=True), "has to be logged in again: AUTH_KEY_DUPLICATED"),
         (BotDead("USER_DEACTIVATED_BAN", needs_login=False), "is banned: USER_DEACTIVATED_BAN"),
     ],
 )
-def test_a_dead_bot_is_told_of_by_its_name_and_what_is_to_be_done(file, error, said):
+def test_the_notification_of_a_dead_account_has_its_name_and_what_is_to_be_done(file, error, action):
     channel(file, "bots.banned")
     bot = make_bot("anna", display_name="Anna Petrova")
     bot_died(bot_id=bot.pk, epoch=bot.lease_epoch, error=error)
-    told = OutboxEvent.objects.get(routing_key="bots.banned")
-    happens("bots.banned", **json.loads(told.body))
-    assert Notification.objects.get().title == f"Bot Anna Petrova {said}"
+    banned = OutboxEvent.objects.get(routing_key="bots.banned")
+    happens("bots.banned", **json.loads(banned.body))
+    assert Notification.objects.get().title == f"Account Anna Petrova {action}"
 
 
 def test_a_script_is_told_of_by_its_name_and_an_unknown_thing_by_its_id(file):
@@ -141,7 +141,7 @@ def test_a_second_delivery_of_the_event_or_the_task_sends_nothing(file):
         ("scripts.started", {"sfc_id": str(uuid4()), "chats": ["@a", -100]}, "2 chats"),
         ("admin.started", {"service": "admin"}, "admin started"),
         ("parser.error", {"reason": "no service in the body"}, "Error in parser: no service"),
-        ("parser.banned", {"worker_id": "7", "comment": "x"}, "Bot 7 is banned: x"),
+        ("parser.banned", {"worker_id": "7", "comment": "x"}, "Account 7 is banned: x"),
         ("billing.paid", {"sum": 5}, "billing: paid"),
     ],
 )

@@ -65,10 +65,10 @@ def test_a_resumed_permission_that_is_not_in_force_is_not_said_to_hold(panel: Cl
     permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
     type(chat).objects.filter(pk=chat.pk).update(telegram_id=-100123, reference_changed_at=timezone.now())
     page = message_after(panel, given, "resume")
-    assert "is not suspended any more, but since" in page and "holds again" not in page
+    assert "is no longer suspended, but no account has confirmed" in page and "is in force again" not in page
     type(chat).objects.filter(pk=chat.pk).update(reference_changed_at=None)
     permissions_suspend(chat_id=chat.pk, reason="The account was banned there.")
-    assert "holds again: what waited for it goes on." in message_after(panel, given, "resume")
+    assert "is in force again, and work that waited for it continues." in message_after(panel, given, "resume")
 
 
 def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: Client):
@@ -76,7 +76,7 @@ def test_revoking_a_permission_that_has_ended_leaves_the_newer_one_alone(panel: 
     ended = chat.permissions.get()
     newer = permission_grant(chat_id=chat.pk, purpose=SCRIPT, granted_by="the owner", evidence="A new letter")
     page = message_after(panel, ended, "revoke")
-    assert "This permission ended before." in page and "is revoked." not in page
+    assert "This permission has ended already." in page and "is revoked." not in page
     newer.refresh_from_db()
     assert newer.revoked_at is None
     assert "is revoked." in message_after(panel, newer, "revoke")

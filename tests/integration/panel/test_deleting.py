@@ -42,7 +42,7 @@ def campaign() -> Campaign:
 def test_what_has_a_record_stays_and_the_page_says_what_to_do_instead(panel: Client, campaign: Campaign):
     why = f"This campaign ({campaign}) cannot be deleted, because CoolThing keeps the records that belong to it"
     page = text_of(panel.get(page_of(campaign)))
-    assert f"{why}: 1 delivery. Finish it instead: " in page and "your account" not in page
+    assert f"{why}: 1 delivery. Finish the campaign instead: " in page and "your account" not in page
     assert why in text_of(panel.post(page_of(campaign), {"post": "yes"}))
     assert "Log the account out instead: " in text_of(panel.get(page_of(Bot.objects.get())))
     many = {"action": "delete_selected", "_selected_action": [campaign.pk]}

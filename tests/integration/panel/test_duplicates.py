@@ -96,7 +96,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("entered", "message"),
     [
-        (budget, "One of this scope, key, purpose, counts and window exists: change its limit."),
+        (budget, "A budget with this scope, key, purpose, counts and window exists: change its limit."),
         (keyword, "The campaign already has this keyword."),
         (watched_chat, "This chat is already watched for the campaign."),
         (manager, "This account is already a manager of the campaign."),

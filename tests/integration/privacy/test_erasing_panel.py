@@ -60,7 +60,7 @@ def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, 
 def test_while_a_message_is_leaving_the_page_says_so(client, conversation):
     Delivery.objects.filter(peer_id=ID).update(state="sending")
     answer = client.post(url(conversation, "operate", "erase"), follow=True).content.decode()
-    assert "are leaving at this moment" in answer and Conversation.objects.filter(pk=conversation.pk).exists()
+    assert "are being sent at this moment" in answer and Conversation.objects.filter(pk=conversation.pk).exists()
 
 
 @pytest.mark.parametrize("page", ["lead", "conversation"])

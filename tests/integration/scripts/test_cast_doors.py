@@ -239,4 +239,4 @@ def test_a_finished_campaign_gets_no_script(panel: Client):
     values = {"campaign": done.pk, "script": assignment.script_id, "seed": 0}
     values |= {"targets-INITIAL_FORMS": 0, "targets-TOTAL_FORMS": 0}
     refused = text(panel.post(add_url(assignment), values))
-    assert "Old one has finished for good: choose another campaign, or make a new one." in refused
+    assert "Old one has finished for good: choose another campaign, or add a new one." in refused

@@ -52,7 +52,7 @@ def test_a_script_is_played_in_a_chat_whose_reference_waits_and_its_cast_is_to_b
     Bot.objects.update(lease_epoch=1, lease_expires_at=timezone.now() + timedelta(hours=1))
     host.refresh_from_db()
     assert claim(owners(host, chats=[target.chat])).outgoing == []
-    assert "the reference has waited for an account" in Delivery.objects.get().waiting_reason
+    assert "no account has confirmed yet that the reference" in Delivery.objects.get().waiting_reason
 
 
 def test_actors_come_when_their_line_is_near():

@@ -312,7 +312,7 @@ def test_the_number_of_another_chat_is_no_reference_of_this_one(seed, data):
     seed(data)
     Chat.objects.filter(key="expats").update(telegram_id=-1001, kind="supergroup")
     data["chats"][0]["telegram"] = -1002
-    with pytest.raises(CommandError, match=r"chats\[0\]\.telegram: -1002 is the number of another chat.*a new chat"):
+    with pytest.raises(CommandError, match=r"chats\[0\]\.telegram: -1002 is the id of another chat.*a new chat"):
         seed(data)
     data["chats"][0]["telegram"] = -1001
     assert "updated   chat expats (reference)" in seed(data)

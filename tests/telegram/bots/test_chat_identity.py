@@ -68,7 +68,7 @@ def test_a_name_that_somebody_took_over_takes_no_permission_with_it(company: Com
     chat.refresh_from_db()
     permission.refresh_from_db()
     assert (chat.telegram_id, chat.reference_leads_to) == (there.id, thief.id)
-    assert f"@chat_square led to another chat than “{chat}”" in permission.suspended_reason
+    assert f"@chat_square led to another chat, not to “{chat}”" in permission.suspended_reason
     wait_until(lambda: not Cursor.objects.filter(peer_id__lt=0).exists(), what="nothing is read any more")
     company.say(thief, "read me")
     company.say(there, "two")
@@ -154,7 +154,7 @@ def test_two_rows_that_are_one_chat_are_named_to_the_operator(company: Company):
     company.online(anna)
     wait_until(lambda: Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").exists())
     [reason] = Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").values_list("reason", flat=True)
-    assert "is the same chat at Telegram as @chat_square" in reason
+    assert "and @chat_square (“square”) are the same chat at Telegram" in reason
     company.say(there, "one")
     assert company.until_heard(anna, 1) == ["one"]
 
@@ -220,7 +220,7 @@ def test_a_play_goes_on_in_the_supergroup(company: Company, told: str, monkeypat
     anna, boris = company.make_bot("anna", chat), company.make_bot("boris", chat)
     company.role.reads_chats = False
     if told == "not told":
-        monkeypatch.setattr("bots.worker.serving.Serving._moved", lambda self, upgraded: None)
+        monkeypatch.setattr("bots.worker.serving.Serving._on_chats_changed", lambda self, upgraded: None)
     company.run(company.start(), anna, boris)
     company.online(anna, boris)
     campaign = ledger.make_campaign()

@@ -83,7 +83,7 @@ def test_another_way_to_the_same_chat_is_confirmed_and_nothing_is_lost_meanwhile
     company.say(there, "two")
     line = ledger.queue_line(anna, ledger.make_campaign(), chat, "A line")
     wait_until(lambda: Delivery.objects.get(pk=line.pk).waiting_reason, what="the line waits")
-    assert "the reference has waited for an account" in Delivery.objects.get(pk=line.pk).waiting_reason
+    assert "no account has confirmed yet that the reference" in Delivery.objects.get(pk=line.pk).waiting_reason
     assert company.role.texts(anna) == ["one"] and waits(chat)
 
     monkeypatch.undo()

@@ -70,7 +70,9 @@ def test_what_an_operator_chooses_overrules_what_was_found():
     content = "username,reason\nmaria,źle\n".encode("cp1250")
     assert read(content, encoding="cp1250").entries[0].reason == "źle"
     assert read(content, encoding="utf-8").problem == "it is not UTF-8: invalid start byte at byte 22, line 2"
-    assert read(content, separator=";").problem.startswith("line 1: a column telegram_user_id or username is needed")
+    assert read(content, separator=";").problem.startswith(
+        "line 1: the file needs a column telegram_user_id or username"
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,12 +95,14 @@ def test_usual_words_of_other_languages_are_understood(header: str):
 
 def test_a_name_in_a_column_that_is_not_read_is_shown():
     found = read("user id,Контакт\n7,@anna_k\n,@petr_k\n".encode())
-    assert found.damaged.lines == ["line 3: @petr_k stands in a column that is not read, 'Контакт': call it username"]
+    assert found.damaged.lines == [
+        "line 3: @petr_k is in the column 'Контакт', which is not read: rename the column to username"
+    ]
 
 
 def test_of_two_reasons_the_one_that_is_called_so_is_read_and_of_two_ids_none():
     assert read(b"id,notes,reason\n7,a,b\n").entries == [SuppressionEntry(7, "", IMPORT, "b")]
-    assert "a column is there twice: telegram_user_id" in read(b"id,telegram id\n1,7\n").problem
+    assert "there are two columns telegram_user_id" in read(b"id,telegram id\n1,7\n").problem
 
 
 def test_columns_that_mean_nothing_here_are_told():
@@ -148,11 +152,11 @@ def test_an_id_is_taken_if_it_can_mean_one_person_only(cell: str, number: int | 
     [
         (
             "1.23E+08",
-            "telegram_user_id '1.23E+08' is damaged: a spreadsheet has rounded the number. Make the column text",
+            "telegram_user_id '1.23E+08' is damaged: a spreadsheet has rounded the number. Format the column as text",
         ),
         ("8,76543E+09", "telegram_user_id '8,76543E+09' is damaged: a spreadsheet has rounded the number"),
-        ("#ИМЯ?", "telegram_user_id '#ИМЯ?' is damaged: a spreadsheet shows this where it has no value"),
-        ("123.456", "telegram_user_id '123.456' may be damaged: '.' stands for thousands, or for decimals"),
+        ("#ИМЯ?", "telegram_user_id '#ИМЯ?' is damaged: a spreadsheet shows this error instead of a value"),
+        ("123.456", "telegram_user_id '123.456' may be damaged: '.' may separate thousands or decimals"),
     ],
 )
 def test_what_a_spreadsheet_has_damaged_is_said_to_be_so(cell: str, says: str):
@@ -187,11 +191,11 @@ def test_a_username_is_taken_with_its_at_sign_or_as_a_link(cell: str, name: str 
 @pytest.mark.parametrize(
     ("text", "damaged"),
     [
-        ("telegram_user_id,reason\n7\n", "line 2: has 1 fields, the header 2"),
-        ("telegram_user_id\nmaria\n", "line 2: telegram_user_id 'maria' is no Telegram id of a person"),
-        ("username\n501\n", "line 2: username '501' is no Telegram username: a Telegram id belongs into the column"),
+        ("telegram_user_id,reason\n7\n", "line 2: has 1 fields, but the header has 2"),
+        ("telegram_user_id\nmaria\n", "line 2: telegram_user_id 'maria' is not the Telegram id of a person"),
+        ("username\n501\n", "line 2: username '501' is not a Telegram username: enter Telegram ids in the column"),
         ("username,reason\n,x\n", "line 2: has neither a telegram_user_id nor a username"),
-        ("username,source\nmaria,friend\n", "line 2: source 'friend' is none of"),
+        ("username,source\nmaria,friend\n", "line 2: source 'friend' must be one of"),
         (f"username,reason\nmaria,{'x' * 301}\n", "line 2: the reason has 301 characters"),
         ("username,reason\nmaria,a\0b\n", "line 2: the reason contains a NUL character"),
         ('username,reason\nmaria,"two\nlines"\nno\n', "line 4: has 1 fields"),
@@ -221,10 +225,10 @@ XLSX = "it is a spreadsheet file (.xlsx, .ods) or another ZIP archive, not text:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "line 1: a column telegram_user_id or username is needed"),
-        (b"reason\nx\n", "line 1: a column telegram_user_id or username is needed; the first line has 'reason'"),
-        (b"username,user name\na,b\n", "line 1: a column is there twice: username"),
-        (b"username\n", "the file has a header and no people"),
+        (b"", "line 1: the file needs a column telegram_user_id or username"),
+        (b"reason\nx\n", "line 1: the file needs a column telegram_user_id or username; the first line has 'reason'"),
+        (b"username,user name\na,b\n", "line 1: there are two columns username"),
+        (b"username\n", "the file has a header but no people"),
         (b'username\n"maria\n', "line 2 is not valid CSV: "),
         (b"PK\x03\x04rest", XLSX),
         (b"\xd0\xcf\x11\xe0\xa1\xb1", "it is an old Office file (.xls)"),

@@ -172,7 +172,7 @@ def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver
         ({"refused": True}, "OUTGOING_ALLOWED_HOSTS", True),
         ({"problem": "no good"}, "no good", True),
         ({}, "could not be reached", False),
-        ({"status": 200}, "did not take it", False),
+        ({"status": 200}, "did not accept the notification", False),
     ],
 )
 def test_what_an_outcome_means(outcome, said, permanent):

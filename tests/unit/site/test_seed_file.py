@@ -134,10 +134,10 @@ def test_a_webhook_needs_a_url_and_patterns_must_be_patterns(tmp_path):
     channel = {"name": "team", "kind": "webhook", "address": "example", "events": ["*.crash"]}
     data = {"notifier": {"channels": [channel]}}
     assert refused(tmp_path, data) == [
-        "notifier.channels[0].address: a webhook is a URL that begins with http:// or https://"
+        "notifier.channels[0].address: enter the URL of the webhook, which begins with http:// or https://"
     ]
     channel["events"] = ["a..b"]
-    assert refused(tmp_path, data)[0].startswith("notifier.channels[0].events[0]: is no topic pattern")
+    assert refused(tmp_path, data)[0].startswith("notifier.channels[0].events[0]: is not a topic pattern")
 
 
 def test_quiet_hours_stay_what_they_look_like_without_quotes(tmp_path):
