@@ -164,7 +164,7 @@ def test_an_operator_finds_both_ways_out_on_the_chats_page():
     assert "Check the reference again" not in client.get(page).content.decode()
 
 
-def test_the_line_that_finds_out_goes_to_the_supergroup_and_answers_nothing_said_before(group: Chat):
+def test_the_line_that_detects_the_upgrade_goes_to_the_supergroup_without_a_quote(group: Chat):
     bot, other, campaign, clock = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign(), database_clock
     asked = ledger.queue_line(bot, campaign, group, "Question")
     [out] = claim(ledger.owners(bot, other, chats=[group]), clock=clock).outgoing

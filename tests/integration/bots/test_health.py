@@ -105,7 +105,7 @@ def test_every_state_has_a_next_step():
     assert "log it in again" in next_step(Bot(state=State.NEEDS_LOGIN), has_session=False)
 
 
-def test_a_drained_host_takes_no_bots_until_a_person_lets_it(capsys):
+def test_a_drained_host_takes_no_bots_until_an_operator_undrains_it(capsys):
     for name in ("actors-1@laptop", "actors-2@laptop"):
         host_beat(name=name, role="actor", capacity=3, draining=False)
     call_command("bots", "drain", "actors-1")

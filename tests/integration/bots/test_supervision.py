@@ -178,7 +178,7 @@ def test_a_bot_without_a_login_or_that_nobody_wants_is_not_sent(db, wanting):
     ],
     ids=["draining", "drained", "silent", "of another role"],
 )
-def test_a_worker_that_takes_no_bots_is_no_worker_and_that_is_told_once(db, wanting, values):
+def test_a_worker_that_takes_no_bots_does_not_count_and_that_is_reported_once(db, wanting, values):
     make_bots(wanting, 1)
     host(**values)
     for _ in range(3):

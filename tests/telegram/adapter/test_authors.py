@@ -46,9 +46,7 @@ async def test_what_an_author_is_comes_with_every_message(town: Town, accounts: 
         assert messages[-1].author == Author("person", scam=True)
 
 
-async def test_a_message_without_its_author_s_description_is_heard_with_what_is_known_of_them(
-    town: Town, accounts: Accounts
-):
+async def test_a_message_without_a_description_of_its_author_gets_the_last_known_author(town: Town, accounts: Accounts):
     sending.send(town.world, user_id=town.boris.id, peer=town.anna.id, text="before")
     describe(town.world, town.boris.id, bot=True)
     account = await accounts.open(await logged_in(town.anna))
@@ -72,7 +70,7 @@ async def test_a_message_without_its_author_s_description_is_heard_with_what_is_
 
 
 @pytest.mark.parametrize("name", ["a channel", "the group itself"])
-async def test_what_the_account_said_in_another_name_is_its_own(town: Town, accounts: Accounts, name: str):
+async def test_a_message_that_the_account_sent_as_a_channel_is_its_own(town: Town, accounts: Accounts, name: str):
     news = town.world.add_chat(kind="channel", title="News", username="the_news", owner=town.anna.id)
     town.square.owner = town.anna.id
     account = await accounts.open(await logged_in(town.anna))

@@ -31,7 +31,7 @@ async def test_a_session_that_was_never_logged_in_needs_a_login(town: Town, acco
     assert dead.value.needs_login
 
 
-async def test_a_repeat_with_the_same_random_id_says_nothing_twice(town: Town, accounts: Accounts):
+async def test_a_repeat_with_the_same_random_id_sends_nothing_twice(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     chat = ChatTarget(telegram_id=town.square.id)
     first = await account.send(chat, "hello", random_id=77)
@@ -69,7 +69,7 @@ async def test_waits_are_raised_at_once_and_do_not_reach_other_chats(town: Town,
     await account.send(ChatTarget(telegram_id=town.group.id), "b", random_id=2)
 
 
-async def test_messages_are_heard_in_order_with_their_authors(town: Town, accounts: Accounts):
+async def test_messages_are_received_in_order_with_their_authors(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     for number in range(10):
         sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text=f"m{number}")
@@ -81,7 +81,7 @@ async def test_messages_are_heard_in_order_with_their_authors(town: Town, accoun
     assert (private.peer_id, private.private, private.outgoing) == (town.boris.id, True, False)
 
 
-async def test_own_messages_from_another_device_are_heard_as_outgoing(town: Town, accounts: Accounts):
+async def test_own_messages_from_another_device_are_received_as_outgoing(town: Town, accounts: Accounts):
     session = await logged_in(town.anna)
     account = await accounts.open(session)
     phone = await town.login(town.anna)
@@ -143,7 +143,7 @@ async def test_telegram_is_asked_about_a_chat_itself(town: Town, accounts: Accou
     assert await account.membership(reference, chat.id) is None
 
 
-async def test_what_telegram_does_not_say_about_a_chat_is_not_known(town: Town, accounts: Accounts):
+async def test_a_membership_that_telegram_does_not_show_is_unknown(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     strange = -1009999999999
     for reference, telegram_id in [("", strange), ("@the_square", strange), ("@nobody_at_all", strange), ("", -77)]:
@@ -220,7 +220,7 @@ async def test_the_server_drops_a_connection_that_goes_silent(town: Town, accoun
     assert isinstance(await asyncio.wait_for(account.closed, 60), TransientError)
 
 
-async def test_disconnect_closes_for_good_and_is_told(town: Town, accounts: Accounts):
+async def test_disconnect_closes_for_good_and_is_reported(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     await account.disconnect()
     assert account.closed.done()

@@ -22,7 +22,7 @@ def place(request: pytest.FixtureRequest, town: Town) -> int:
     return int(getattr(town, request.param).id)
 
 
-async def test_what_was_said_before_hundreds_of_newer_messages_is_found(town: Town, accounts: Accounts, place: int):
+async def test_a_message_before_hundreds_of_newer_messages_is_found(town: Town, accounts: Accounts, place: int):
     account = await accounts.open(await logged_in(town.anna), receive_updates=False)
     await account.dialogs()
     chat = ChatTarget(telegram_id=place)

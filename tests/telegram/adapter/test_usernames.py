@@ -50,7 +50,7 @@ async def test_a_name_that_was_given_up_is_nobodys(town: Town, accounts: Account
     ]
 
 
-async def test_what_is_said_in_a_topic_answers_nobody_but_what_it_quotes(town: Town, accounts: Accounts):
+async def test_a_message_in_a_topic_replies_only_to_the_message_that_it_quotes(town: Town, accounts: Accounts):
     forum_set(town.world, town.square.id, forum=True)
     root = topic_begin(town.world, user_id=town.boris.id, chat_id=town.square.id, title="Trips")
     account = await accounts.open(await logged_in(town.anna))

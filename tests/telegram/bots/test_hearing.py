@@ -76,7 +76,7 @@ def do(company: Company, what: Any, **values: Any) -> None:
     company.sandbox.call(lambda: what(company.world, **values))
 
 
-def test_a_message_edited_to_stop_is_heard(company: Company):
+def test_a_message_edited_to_stop_is_noticed(company: Company):
     bot, _ = with_conversation(company)
     company.run(company.start(), bot)
     company.online(bot)
@@ -116,9 +116,7 @@ def asked_by_pavel(company: Company) -> tuple[Bot, Runtime, Thread]:
 
 
 @pytest.mark.parametrize("connected", [True, False])
-def test_an_edit_to_stop_is_heard_by_another_account_than_the_one_that_has_the_conversation(
-    company: Company, connected: bool
-):
+def test_an_edit_to_stop_is_noticed_by_an_account_without_the_conversation(company: Company, connected: bool):
     other, runtime, task = asked_by_pavel(company)
     if not connected:
         runtime.sessions[other.pk].stop()
@@ -143,9 +141,7 @@ def test_an_account_that_may_not_look_through_its_chats_for_now_works_on(company
 
 
 @pytest.mark.parametrize("method", ["messages.getDialogs", "messages.getMessages", "channels.joinChannel"])
-def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
-    company: Company, monkeypatch: Any, method: str
-):
+def test_a_stop_is_received_during_a_flood_wait_for_another_method(company: Company, monkeypatch: Any, method: str):
     """Nothing but the recording of what comes in can bring the suppression: the answer comes after it."""
     patient(monkeypatch)
     bot, _ = with_conversation(company)
@@ -185,7 +181,7 @@ def test_a_stop_is_heard_while_telegram_lets_the_bot_wait_for_something_else(
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
-def test_a_stop_is_heard_while_telegram_does_not_list_the_accounts_chats(
+def test_a_stop_is_received_while_telegram_does_not_list_the_accounts_chats(
     company: Company, monkeypatch: Any, refusal: Fault, shown: tuple[str, str]
 ):
     monkeypatch.setattr("bots.worker.dialog_listing.REFUSED_SECONDS", 0.1)
@@ -231,7 +227,9 @@ def away_from_two(company: Company) -> tuple[Bot, User, Runtime]:
     return bot, vera, runtime
 
 
-def test_a_stop_is_heard_while_the_history_of_another_chat_is_not_answered(company: Company, monkeypatch: Any):
+def test_a_stop_is_received_while_telegram_does_not_send_the_history_of_another_chat(
+    company: Company, monkeypatch: Any
+):
     patient(monkeypatch)
     bot, vera, runtime = away_from_two(company)
     say_to(company, vera, bot, "two")
@@ -263,7 +261,7 @@ def test_one_long_history_keeps_no_other_waiting(company: Company, monkeypatch: 
 
 
 @pytest.mark.parametrize("speaker", ["a lead", "somebody new"])
-def test_what_telegram_does_not_tell_because_it_is_too_much_is_read(company: Company, speaker: str):
+def test_updates_that_are_too_many_for_telegram_to_send_are_read(company: Company, speaker: str):
     bot, _ = with_conversation(company)
     company.run(company.start(), bot)
     company.online(bot)
@@ -286,9 +284,7 @@ def test_what_telegram_does_not_tell_because_it_is_too_much_is_read(company: Com
     company.online(bot)
 
 
-def test_who_writes_while_the_bot_connects_for_the_first_time_is_heard_and_older_chats_are_not(
-    company: Company, monkeypatch: Any
-):
+def test_messages_during_the_first_connect_are_read_and_older_chats_are_not(company: Company, monkeypatch: Any):
     patient(monkeypatch)
     bot, _ = with_conversation(company)
     company.say(bot.telegram_user_id, "before")

@@ -122,7 +122,7 @@ def test_a_bot_in_the_same_supergroup_notices_for_the_one_that_is_away(company: 
     until_deleted(delivery)
 
 
-def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: Company):
+def test_a_message_deleted_before_it_is_recorded_as_sent_is_found(company: Company):
     chat = place(company, "supergroup")
     assert chat is not None
     anna = company.make_bot("anna", chat)
@@ -142,7 +142,7 @@ def test_a_message_deleted_before_it_is_written_down_as_said_is_found(company: C
     until_deleted(delivery)
 
 
-def test_a_wait_that_telegram_asks_for_when_looking_back_is_kept(company: Company):
+def test_a_flood_wait_during_a_look_back_is_obeyed(company: Company):
     chat = place(company, "supergroup")
     assert chat is not None
     anna = company.make_bot("anna", chat)

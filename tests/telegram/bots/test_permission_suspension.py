@@ -36,7 +36,7 @@ def company(key_dir: Path, settings: Any, transactional_db: None, monkeypatch) -
 
 
 @pytest.mark.parametrize("notices", ["at the next connection", "at the next look"])
-def test_a_removed_account_does_not_enter_again_before_an_operator_says_so(company: Company, monkeypatch, notices):
+def test_a_removed_account_does_not_join_again_before_an_operator_allows_it(company: Company, monkeypatch, notices):
     if notices == "at the next look":
         monkeypatch.setattr(membership, "DIALOGS_SECONDS", 0.0)
     there, chat = company.make_chat("square")
@@ -100,7 +100,7 @@ def test_a_chat_that_the_list_lacks_is_no_removal(company: Company, monkeypatch)
     assert is_permitted(chat_id=other.id, purpose=PARSE)
 
 
-def test_what_to_do_about_a_basic_group_that_the_account_is_not_in_is_said_once(company: Company):
+def test_what_to_do_about_a_basic_group_that_the_account_is_not_in_is_reported_once(company: Company):
     yard, chat = permitted(company, "yard", kind="group")
     Chat.objects.filter(pk=chat.pk).update(reference=str(yard.id))
     anna = company.make_bot("anna", chat)

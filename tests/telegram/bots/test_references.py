@@ -133,7 +133,7 @@ def test_without_an_account_inside_it_waits_until_one_is_added_by_hand(company: 
     wait_until(lambda: Presence.objects.filter(bot=anna, chat=chat).exists(), what="it is in its chat")
 
 
-def test_who_was_removed_from_the_chat_cannot_confirm_and_the_owner_is_asked(company: Company, square):
+def test_an_account_removed_from_the_chat_cannot_confirm_and_the_permission_is_suspended(company: Company, square):
     there, chat = square
     anna = online(company, "anna", chat)
     link = there.invite_link

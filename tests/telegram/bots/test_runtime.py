@@ -121,7 +121,7 @@ def test_a_bot_that_comes_while_the_worker_ends_is_let_go(company: Company):
     assert (bot.state, bot.lease_owner, bot.lease_expires_at) == ("offline", "", None)
 
 
-def test_a_drained_worker_finishes_what_it_is_saying_and_the_next_says_the_rest(company: Company):
+def test_a_drained_worker_finishes_its_messages_and_the_next_sends_the_rest(company: Company):
     _, chat = permitted(company, "square")
     anna = company.make_bot("anna", chat)
     first = company.start("first")
@@ -184,7 +184,7 @@ def _lease_left(bot: Bot) -> float:
     return (expires_at - database_clock()).total_seconds()
 
 
-def test_peer_flood_stops_first_contacts_across_restarts_until_a_person_releases_it(company: Company):
+def test_peer_flood_stops_first_contacts_across_restarts_until_an_operator_releases_it(company: Company):
     anna = company.make_bot("anna")
     lost, next_one = company.make_user("Lost"), company.make_user("Next")
     company.sandbox.faults.plan(Fault(kind="PEER_FLOOD", user=anna.telegram_user_id))
@@ -266,7 +266,7 @@ def test_an_account_that_telegram_moves_goes_on_elsewhere_and_sends_once(company
     assert company.connections(anna) == 1
 
 
-def test_a_flood_wait_holds_its_scope_and_nothing_else_across_a_restart(company: Company):
+def test_a_flood_wait_blocks_its_scope_and_nothing_else_across_a_restart(company: Company):
     square, chat = permitted(company, "square")
     _, elsewhere = permitted(company, "market")
     anna, boris = company.make_bot("anna", chat, elsewhere), company.make_bot("boris", chat, elsewhere)
@@ -299,7 +299,7 @@ def test_a_flood_wait_holds_its_scope_and_nothing_else_across_a_restart(company:
     assert [entry.text for entry in company.world.ledger][-1] == "in the slow chat"
 
 
-def test_messages_that_telegram_forgot_to_announce_or_announced_twice_are_heard_once_and_in_order(company: Company):
+def test_messages_without_updates_or_with_two_are_read_once_and_in_order(company: Company):
     square, row = company.make_chat("square")
     bot = company.make_bot("ears", row)
     company.run(company.start(), bot)

@@ -153,7 +153,7 @@ def test_a_refusal_fails_the_delivery(company: Company, fault: Any, kind: str):
     assert said(company) == []
 
 
-def test_whoever_blocked_the_account_is_not_written_to(company: Company):
+def test_a_person_who_blocked_the_account_is_not_written_to(company: Company):
     anna = company.make_bot("anna")
     company.run(company.start(), anna)
     company.online(anna)

@@ -28,7 +28,7 @@ def until_renewed(bot: Bot) -> None:
     wait_until(lambda: Bot.objects.filter(pk=bot.pk, lease_expires_at__gt=before).exists(), what="a renewed lease")
 
 
-def test_a_bot_connects_enters_its_chats_and_says_who_it_is(company: Company):
+def test_a_bot_connects_joins_its_chats_and_stores_its_identity(company: Company):
     square, square_row = company.make_chat("square")
     yard, yard_row = company.make_chat("yard", kind="group")
     company.say(square, "long ago")
@@ -117,7 +117,7 @@ def test_a_second_task_for_a_bot_that_is_running_does_nothing(company: Company):
         ("AUTH_KEY_DUPLICATED", "needs_login"),
     ],
 )
-def test_a_dead_account_is_left_alone_and_told(company: Company, kind: FaultKind, state: str):
+def test_a_dead_account_is_reported_and_not_connected_again(company: Company, kind: FaultKind, state: str):
     square, row = company.make_chat("square")
     bot, healthy = company.make_bot("ears", row), company.make_bot("other", row)
     runtime = company.start()
@@ -233,7 +233,7 @@ def test_a_chat_that_cannot_be_entered_is_tried_again_more_and_more_rarely(
     assert tries[:3] == [1, 2, 3]
 
 
-def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: Company):
+def test_a_chat_that_cannot_be_joined_is_reported_once_and_affects_no_other(company: Company):
     square, row = company.make_chat("square")
     gone = company.make_chat("gone")[1]
     gone.reference = "https://t.me/+NoSuchInvite"
@@ -248,9 +248,7 @@ def test_a_chat_that_cannot_be_entered_is_told_once_and_harms_no_other(company: 
 
 
 @pytest.mark.parametrize("kind", ["supergroup", "group"])
-def test_a_chat_whose_admins_decide_is_asked_once_and_entered_when_they_have_let_the_bot_in(
-    company: Company, kind: str
-):
+def test_a_chat_with_approval_gets_one_request_and_is_entered_after_the_approval(company: Company, kind: str):
     club, row = company.make_chat("club", kind=kind)
     club.approval = True
     square, open_row = company.make_chat("square")
@@ -304,7 +302,7 @@ def test_logging_in_again_fences_off_a_session_of_the_old_login(company: Company
     assert Cursor.objects.filter(bot=bot).count() == 0
 
 
-def test_connect_bot_logs_a_bot_in_and_says_what_went_wrong(company: Company):
+def test_connect_bot_logs_a_bot_in_and_reports_what_went_wrong(company: Company):
     user = company.make_user("Fresh")
     bot = Bot.objects.create(key="fresh", role="parser", phone=user.phone, state=Bot.State.NEEDS_LOGIN)
     with pytest.raises(CommandError, match="The code is wrong"):

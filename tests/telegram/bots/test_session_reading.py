@@ -37,7 +37,7 @@ def test_messages_are_recorded_once_and_in_order_across_lost_connections(company
     assert [text for text in texts if text[0] == "y"] == [f"y{number}" for number in range(30)]
 
 
-def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(company: Company):
+def test_messages_from_before_a_connect_are_read_from_the_cursor(company: Company):
     square, row = company.make_chat("square")
     bot = company.make_bot("ears", row)
     company.say(square, "before the bot knew the chat")
@@ -57,7 +57,7 @@ def test_what_was_said_while_nobody_listened_is_caught_up_from_the_cursor(compan
     assert company.role.texts(bot) == ["one", *(f"missed {number}" for number in range(130)), "live again"]
 
 
-def test_what_was_said_while_the_chat_was_not_to_be_read_is_never_read(company: Company, monkeypatch):
+def test_messages_from_while_the_chat_was_not_read_are_never_read(company: Company, monkeypatch):
     monkeypatch.setattr("bots.worker.serving.CHATS_SECONDS", 0.2)
     square, row = company.make_chat("square")
     yard, yard_row = company.make_chat("yard")
@@ -110,7 +110,7 @@ def test_direct_chats_that_begin_later_are_read_whole_and_older_ones_are_not(com
     assert sorted(company.role.texts(bot)) == ["here", "me again", "new"]
 
 
-def test_a_message_that_its_handler_cannot_take_is_tried_again_then_skipped_and_told(company: Company):
+def test_a_message_whose_handler_fails_is_tried_again_then_skipped_and_reported(company: Company):
     square, row = company.make_chat("square")
     bot = company.make_bot("ears", row)
     company.role.fails_on = lambda message: message.text == "poison"
@@ -168,7 +168,7 @@ def test_of_a_direct_chat_nothing_old_is_read_to_learn_who_writes(company: Compa
     assert [(message.text, message.author.kind) for _, message in company.role.heard] == [("new", "bot")]
 
 
-def test_what_becomes_of_a_hit_is_heard_in_a_supergroup_and_in_a_basic_group(company: Company, monkeypatch):
+def test_changes_of_a_hit_are_noticed_in_a_supergroup_and_in_a_basic_group(company: Company, monkeypatch):
     monkeypatch.setattr(company.role, "on_changes", hits_changed)
     square, row = company.make_chat("square")
     yard, yard_row = company.make_chat("yard", kind="group")

@@ -200,7 +200,7 @@ async def test_a_scanned_qr_code_may_ask_for_the_password_in_another_data_centre
     assert me.user_id == gleb.id
 
 
-async def test_waiting_for_a_scan_hears_of_it_from_telegram_and_shows_a_new_code_in_time(town: Town) -> None:
+async def test_a_scan_is_reported_by_telegram_and_a_new_code_is_shown_in_time(town: Town) -> None:
     town.sandbox.mtproto.tokens.valid_seconds = 2
     screen = Screen(town)
     shown = screen.codes

@@ -216,14 +216,14 @@ def test_a_wait_with_an_open_end_comes_before_one_with_a_known_end():
     assert judge(facts) == Wait(None, "Campaign “Autumn” is paused.")
 
 
-def test_of_known_ends_the_latest_is_told():
+def test_of_several_known_ends_the_latest_decides():
     facts = replace(
         FACTS, flood_waits=(FloodWait(LATER, "FLOOD_WAIT_300"),), full_budgets=(FullBudget("Anna", 1, 60, MUCH_LATER),)
     )
     assert judge(facts) == Wait(MUCH_LATER, "The budget of Anna is used up: at most 1 in 1 minute.")
 
 
-def test_everything_that_speaks_against_it_is_told_what_decides_first():
+def test_all_objections_are_listed_the_decisive_one_first():
     facts = replace(
         FIRST,
         suppressed=True,
@@ -240,7 +240,7 @@ def test_everything_that_speaks_against_it_is_told_what_decides_first():
     assert judge(facts) == objections(facts)[0]
 
 
-def test_while_the_permission_waits_nobody_is_said_to_be_joining():
+def test_while_the_permission_waits_the_reason_does_not_promise_joining():
     waiting = replace(FACTS, member=False, permission_gap=Gap("the chat's reference is being confirmed", lasting=False))
     reasons = [objection.reason for objection in objections(waiting)]
     assert "Anna is not a member of “Gardeners” yet and joins it when the permission is in force." in reasons

@@ -11,7 +11,7 @@ from bots.logins.claims import LOOK_SECONDS, Claim
 from bots.worker.executor import in_lease_thread
 
 
-def test_a_login_that_hangs_holds_up_no_lease_of_a_bot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_hangs_delays_no_lease_of_a_bot(monkeypatch: pytest.MonkeyPatch) -> None:
     hangs, answers, answered = threading.Event(), threading.Event(), list[bool]()
 
     def renew(_claim: Claim) -> bool:

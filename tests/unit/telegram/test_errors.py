@@ -112,7 +112,7 @@ def test_a_broken_connection_is_transient(error):
         ("USERS_TOO_MUCH", ""),
     ],
 )
-def test_what_a_chats_refusal_says_about_who_was_in_it(name, says):
+def test_the_consequence_of_a_chats_refusal_for_a_member(name, says):
     error = refused(400, name)
     assert isinstance(error, ChatRefuses)
     assert error.says == says

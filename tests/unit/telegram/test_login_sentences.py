@@ -12,7 +12,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.mark.parametrize("reason", SENTENCES)
-def test_each_refusal_says_what_happened_and_what_to_do_next(reason: str) -> None:
+def test_each_refusal_explains_what_happened_and_what_to_do_next(reason: str) -> None:
     text = SENTENCES[reason]
     assert text.endswith(".")
     assert text.count(". ") >= 1, "a second sentence: the next step"
@@ -37,18 +37,18 @@ def test_a_key_that_telegram_does_not_know_has_its_sentence() -> None:
     assert error_name(AuthKeyNotFound()) in SENTENCES
 
 
-def test_a_wait_says_how_long() -> None:
+def test_a_flood_wait_is_shown_with_its_length() -> None:
     error = login_error(RetryAfter(90, "FLOOD_WAIT_90", "SendCode"))
     assert error.wait_seconds == 90 and "for 90 seconds" in str(error)
 
 
-def test_what_is_not_known_still_says_what_to_do() -> None:
+def test_an_unknown_error_still_shows_what_to_do() -> None:
     assert "Try again later" in str(login_error(PermanentError("SOMETHING_NEW")))
     assert "Check this machine's network" in str(login_error(TransientError("TimeoutError")))
     assert "Log in anew" in str(login_error(BotDead("AUTH_KEY_INVALID", needs_login=True)))
 
 
-def test_every_way_of_sending_a_code_can_be_said() -> None:
+def test_every_way_of_sending_a_code_has_words() -> None:
     assert {"app", "sms", "call", "email_code"} <= set(WAYS)
 
 

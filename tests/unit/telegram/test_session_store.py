@@ -74,7 +74,7 @@ def test_a_damaged_text_is_named_as_such(text):
         StoredSession(text)
 
 
-def test_supergroups_are_told_from_basic_groups_by_their_id():
+def test_supergroups_are_distinguished_from_basic_groups_by_their_id():
     assert is_supergroup(-1001234567890)
     assert not is_supergroup(-1001)
     assert not is_supergroup(1001234567890)

@@ -119,7 +119,7 @@ def test_an_order_that_died_in_a_slice_goes_on_and_counts_right(place, origin, s
     assert len(origin.settled) == 10
 
 
-def test_one_that_its_origin_cannot_settle_does_not_hold_up_the_others(place, origin, small_slices, monkeypatch):
+def test_a_delivery_that_its_origin_cannot_settle_does_not_delay_the_others(place, origin, small_slices, monkeypatch):
     rows = lines(place, 6)
     settle = origin.settle
 
@@ -138,7 +138,7 @@ def test_one_that_its_origin_cannot_settle_does_not_hold_up_the_others(place, or
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_that_work_on_one_order_cancel_and_count_each_once(origin, small_slices):
+def test_two_workers_of_one_cancellation_cancel_and_count_each_delivery_once(origin, small_slices):
     place = (ledger.make_bot(), ledger.make_campaign(), ledger.make_chat())
     lines(place, 40)
     user = User.objects.create_superuser("olga")
@@ -186,7 +186,7 @@ def test_a_cancellation_of_nothing_or_of_too_many_is_refused(place, monkeypatch)
     assert not MassCancellation.objects.exists()
 
 
-def test_every_cancelled_one_has_a_line_in_the_log_with_who_did_it(place):
+def test_every_cancelled_delivery_has_a_line_in_the_log_with_the_operator(place):
     lines(place, 3)
     user = User.objects.create_superuser("olga")
     given = order(user_id=user.pk)

@@ -43,7 +43,7 @@ def test_one_queued_delivery_is_cancelled_and_settled_once(origin):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_cancels_a_delivery_under_judgement_waits_for_the_verdict(origin):
+def test_cancelling_a_delivery_that_the_gate_checks_waits_for_the_verdict(origin):
     delivery, owners = queue()
     answers: list[bool] = []
 
@@ -66,7 +66,7 @@ def test_whoever_cancels_a_delivery_under_judgement_waits_for_the_verdict(origin
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("message_id", [None, 42])
-def test_what_a_person_found_said_counts_as_said(origin, message_id):
+def test_a_delivery_that_an_operator_marked_as_sent_counts_as_sent(origin, message_id):
     delivery = unknown()
     assert delivery_resolve(delivery_id=delivery.pk, sent=True, by="olga", telegram_message_id=message_id)
     delivery.refresh_from_db()
@@ -78,7 +78,7 @@ def test_what_a_person_found_said_counts_as_said(origin, message_id):
 
 
 @pytest.mark.django_db
-def test_what_a_person_found_not_said_gives_its_budget_back_and_is_not_sent_again(origin):
+def test_a_delivery_that_an_operator_marked_as_not_sent_frees_its_budget_and_is_not_sent_again(origin):
     delivery = unknown()
     assert delivery_resolve(delivery_id=delivery.pk, sent=False, by="olga")
     delivery.refresh_from_db()
@@ -96,7 +96,7 @@ def test_only_an_unknown_delivery_is_decided_and_only_once(origin):
 
 
 @pytest.mark.django_db
-def test_a_line_that_was_said_after_all_is_said_in_its_play():
+def test_a_line_that_was_sent_after_all_is_sent_in_its_play():
     from scripts import services
 
     assignment = make_assignment()

@@ -60,7 +60,7 @@ def test_usernames_are_kept_without_the_at_sign(origin):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_senders_hear_of_a_delivery_on_commit_and_not_on_rollback(origin):
+def test_senders_are_notified_of_a_delivery_on_commit_and_not_on_rollback(origin):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     with connect_direct("tests") as listening:
         listening.execute("LISTEN deliveries")

@@ -28,7 +28,7 @@ class Halfway(threading.Event):
         return super().is_set() or len(self._account.said) < self._half
 
 
-def test_when_a_pause_has_nothing_leaving_nothing_more_is_said(stage):
+def test_when_a_pause_has_nothing_leaving_nothing_more_is_sent(stage):
     campaign = ledger.make_campaign()
     bots = [ledger.make_bot() for _ in range(4)]
     accounts = [stage.put(bot) for bot in bots]

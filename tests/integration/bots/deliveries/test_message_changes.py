@@ -61,7 +61,7 @@ def test_in_a_supergroup_any_bot_may_notice_it_and_it_counts_once():
 
 
 @pytest.mark.parametrize("kind", [None, Chat.Kind.GROUP])
-def test_elsewhere_a_number_means_something_only_to_the_bot_that_said_it(kind: str | None):
+def test_outside_supergroups_a_message_id_is_valid_only_for_the_bot_that_sent_it(kind: str | None):
     author, other = ledger.make_bot(), ledger.make_bot()
     chat = ledger.make_chat(kind=kind) if kind else None
     delivery = sent(author, chat, 5)
@@ -129,7 +129,7 @@ def test_what_telegram_calls_an_edit_without_another_text_is_none():
     assert story(delivery) == [("reacted", "❤ 1", 1)]
 
 
-def test_an_older_look_does_not_undo_a_later_edit_and_an_edit_back_is_one():
+def test_an_older_check_does_not_undo_a_later_edit_and_an_edit_back_is_an_edit():
     bot, chat = ledger.make_bot(), ledger.make_chat()
     delivery = sent(bot, chat, 5)
     later = EDITED_AT + timedelta(minutes=1)
@@ -140,7 +140,7 @@ def test_an_older_look_does_not_undo_a_later_edit_and_an_edit_back_is_one():
     assert [detail for _, detail, _ in story(delivery)] == ["two", "Hello"]
 
 
-def test_what_was_not_said_by_us_is_given_back():
+def test_changes_of_messages_that_we_did_not_send_are_returned():
     bot, chat = ledger.make_bot(), ledger.make_chat()
     queued = ledger.queue_line(bot, ledger.make_campaign(), chat)
     change = MessageNow(chat.telegram_id, 5, deleted=True)
@@ -149,7 +149,7 @@ def test_what_was_not_said_by_us_is_given_back():
     assert queued.deleted_at is None
 
 
-def test_the_look_back_asks_for_the_last_days_by_place_unless_telegram_said_wait():
+def test_the_look_back_checks_the_last_days_by_chat_unless_a_flood_wait_forbids_it():
     bot, chat, group = ledger.make_bot(), ledger.make_chat(), ledger.make_chat(kind=Chat.Kind.GROUP)
     sent(bot, chat, 5)
     sent(bot, group, 6)

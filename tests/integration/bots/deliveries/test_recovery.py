@@ -65,7 +65,7 @@ def test_a_new_owner_repeats_the_request_with_its_random_id(stage, origin, said)
     assert origin.settled == [(delivery.id, State.SENT)]
 
 
-def test_a_repeat_is_not_held_by_the_budget_that_it_has_spent(stage):
+def test_a_repeat_does_not_wait_for_the_budget_that_it_has_used(stage):
     left = Left(stage)
     budget_set(scope=Budget.Scope.BOT, limit=1, window_seconds=86_400)
     stage.start()
@@ -95,7 +95,7 @@ def test_refused_and_not_in_the_history_is_refused(stage, origin):
     assert (left.account.requests, origin.settled) == ([], [(delivery.id, State.REFUSED)])
 
 
-def test_an_old_attempt_that_was_said_is_found_in_the_history(stage):
+def test_an_old_attempt_that_was_sent_is_found_in_the_history(stage):
     left = Left(stage, **long_ago())
     left.was_said()
     stage.start()
@@ -103,7 +103,7 @@ def test_an_old_attempt_that_was_said_is_found_in_the_history(stage):
     assert left.account.requests == []
 
 
-def test_an_old_attempt_that_was_not_said_is_sent_anew(stage):
+def test_an_old_attempt_that_was_not_sent_is_sent_again(stage):
     left = Left(stage, **long_ago())
     stage.start()
     left.until(State.SENT)
@@ -116,7 +116,7 @@ def test_what_was_tried_too_often_is_given_up(stage):
     assert left.until(State.FAILED).error == f"Telegram did not answer in {recovery.MAX_ATTEMPTS} attempts."
 
 
-def test_an_unreadable_history_leaves_it_to_a_person(stage, origin):
+def test_an_unreadable_history_makes_a_delivery_unknown(stage, origin):
     left = Left(stage, **long_ago())
     left.account.lookup_errors = [PeerRefuses("USER_ID_INVALID")]
     stage.start()
@@ -125,7 +125,7 @@ def test_an_unreadable_history_leaves_it_to_a_person(stage, origin):
     assert origin.settled == [(delivery.id, State.UNKNOWN)]
 
 
-def test_a_history_too_long_to_search_leaves_it_to_a_person(stage, origin):
+def test_a_history_too_long_to_search_makes_a_delivery_unknown(stage, origin):
     left = Left(stage, **long_ago())
     left.account.lookup_errors = [HistoryTooLong()]
     stage.start()
@@ -134,7 +134,7 @@ def test_a_history_too_long_to_search_leaves_it_to_a_person(stage, origin):
     assert (left.account.requests, origin.settled) == ([], [(delivery.id, State.UNKNOWN)])
 
 
-def test_a_repeat_that_is_refused_may_still_have_been_said(stage):
+def test_a_repeat_that_is_refused_may_still_have_been_sent(stage):
     left = Left(stage)
     left.was_said()
     left.account.answers = [ChatRefuses("CHAT_WRITE_FORBIDDEN")]
@@ -142,7 +142,7 @@ def test_a_repeat_that_is_refused_may_still_have_been_said(stage):
     left.until(State.SENT)
 
 
-def test_a_repeat_that_is_refused_and_was_not_said_fails(stage):
+def test_a_repeat_that_is_refused_and_was_not_sent_fails(stage):
     left = Left(stage)
     left.account.answers = [PeerRefuses("USER_IS_BLOCKED")]
     stage.start()
@@ -180,7 +180,7 @@ class TestRepair:
         Bot.objects.filter(id=bot.id).update(**{"lease_expires_at": None, "state": Bot.State.OFFLINE, **facts})
         return bot, delivery, out
 
-    def test_what_a_banned_bot_left_is_for_a_person(self, origin):
+    def test_the_deliveries_that_a_banned_bot_was_sending_become_unknown(self, origin):
         _, delivery, _ = self.left_alone(state=Bot.State.BANNED)
         recovery.repair()
         recovery.repair()
@@ -204,7 +204,7 @@ class TestRepair:
         delivery.refresh_from_db()
         assert delivery.state == State.SENDING
 
-    def test_waiting_deliveries_say_what_they_wait_for_and_refused_ones_settle(self, origin):
+    def test_waiting_deliveries_store_their_reasons_and_refused_deliveries_settle(self, origin):
         away = {"lease_expires_at": None, "state": Bot.State.BANNED, "state_reason": "USER_DEACTIVATED_BAN"}
         bot, campaign, over = ledger.make_bot(**away), ledger.make_campaign(), ledger.make_campaign()
         waiting, refused = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, over, 8)
@@ -219,7 +219,7 @@ class TestRepair:
         assert refused.state == State.REFUSED
         assert origin.settled == [(refused.id, State.REFUSED)]
 
-    def test_a_rule_that_changed_reaches_what_was_told_to_wait(self, origin):
+    def test_a_rule_that_changed_reaches_waiting_deliveries(self, origin):
         bot, campaign = ledger.make_bot(lease_expires_at=None), ledger.make_campaign()
         delivery = ledger.queue_message(bot, campaign, 7)
         Delivery.objects.filter(id=delivery.id).update(waiting_until=timezone.now() + timedelta(days=1))
@@ -228,7 +228,7 @@ class TestRepair:
         assert origin.settled == [(delivery.id, State.REFUSED)]
 
 
-def test_what_was_said_before_is_told_apart_as_far_as_the_history_is_searched(origin):
+def test_earlier_messages_with_the_same_text_are_excluded_as_far_as_the_history_is_searched(origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     now = timezone.now()
     for number, at in ((1, now - timedelta(days=3)), (2, now - timedelta(hours=3))):
@@ -253,7 +253,7 @@ def test_every_delivery_without_an_owner_has_its_turn(origin, monkeypatch):
     assert turn(ids[2]) == [*ids[2:], *ids[:2]]
 
 
-def test_an_origin_that_failed_to_settle_is_asked_again_and_nothing_is_said_twice(stage, origin):
+def test_an_origin_that_failed_to_settle_is_called_again_and_nothing_is_sent_twice(stage, origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     account: FakeAccount = stage.put(bot)
     origin.failing = True

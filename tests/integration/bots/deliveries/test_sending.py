@@ -84,7 +84,7 @@ def test_flood_wait_is_kept_in_full_and_waited_for(stage, origin):
     assert set(account.requests) == {delivery.random_id}
 
 
-def test_slow_mode_holds_the_one_chat_and_replaces_a_wait_that_is_over(stage):
+def test_slow_mode_blocks_one_chat_and_replaces_a_wait_that_is_over(stage):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     stage.put(bot, chat).answers = [RetryAfter(10, "SLOWMODE_WAIT_10", "SendMessage")]
     assert chat.telegram_id is not None
@@ -98,7 +98,7 @@ def test_slow_mode_holds_the_one_chat_and_replaces_a_wait_that_is_over(stage):
     assert (block.peer_id, block.reason) == (chat.telegram_id, "SLOWMODE_WAIT_10")
 
 
-def test_a_restriction_stops_first_contacts_until_a_person_has_looked(stage):
+def test_a_restriction_stops_first_contacts_until_an_operator_releases_it(stage):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     account = stage.put(bot)
     account.answers = [BotRestricted("PEER_FLOOD")]
@@ -124,7 +124,7 @@ def test_an_answer_that_met_the_restriction_is_not_repeated_against_it(stage):
 
 
 @pytest.mark.parametrize("needs_login", [True, False])
-def test_the_work_of_a_dead_bot_waits_and_goes_to_nobody_else(stage, origin, needs_login):
+def test_the_deliveries_of_a_dead_bot_wait_and_go_to_no_other_bot(stage, origin, needs_login):
     bot, other, campaign = ledger.make_bot(), ledger.make_bot(), ledger.make_campaign()
     account, idle = stage.put(bot), stage.put(other)
     account.answers = [BotDead("AUTH_KEY_DUPLICATED", needs_login=needs_login)]
@@ -160,9 +160,7 @@ def test_a_refusal_of_telegrams_fails_the_delivery_for_good(stage, origin, error
     assert len(account.requests) == 1
 
 
-def test_an_error_that_nobody_knows_is_answered_by_the_same_random_id_and_ends_at_the_ceiling(
-    stage, origin, monkeypatch
-):
+def test_after_an_unknown_error_the_same_random_id_is_used_up_to_the_limit_of_attempts(stage, origin, monkeypatch):
     """Whether the message was sent is looked up before it counts as failed."""
     monkeypatch.setattr(sender, "LOOK_FIRST", 0.01)
     monkeypatch.setattr(sender, "LOOK_MOST", 0.01)
@@ -214,7 +212,7 @@ def test_an_error_that_may_pass_before_the_message_is_sent_is_waited_out_and_end
     assert account.requests == [passed.random_id]
 
 
-def test_a_history_that_an_error_keeps_from_being_read_is_for_a_person_after_a_while(stage, origin, monkeypatch):
+def test_a_delivery_whose_history_cannot_be_read_becomes_unknown_after_a_while(stage, origin, monkeypatch):
     monkeypatch.setattr(sender, "STRANDED_POLL", 0.01)
     monkeypatch.setattr(attempts, "LOOK_UP_FOR", timedelta(0))
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
@@ -238,7 +236,7 @@ def test_a_wait_of_days_is_kept_whole_and_reported(stage):
     assert Incident.objects.get().reason.startswith(f"Telegram does not let account {bot} call ")
 
 
-def test_a_lost_answer_is_asked_for_again_with_the_same_random_id(stage, origin):
+def test_a_request_without_an_answer_is_repeated_with_the_same_random_id(stage, origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     account = stage.put(bot)
     account.answers = [LOST]
@@ -262,7 +260,7 @@ def test_already_sent_is_answered_by_the_history(stage):
     assert (before.telegram_message_id, delivery.telegram_message_id) == (1, 2)
 
 
-def test_already_sent_without_a_trace_is_for_a_person(stage, origin):
+def test_already_sent_without_a_trace_is_unknown(stage, origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     stage.put(bot).answers = [AlreadySent("RANDOM_ID_DUPLICATE")]
     delivery = ledger.queue_message(bot, campaign, 7)
@@ -299,7 +297,7 @@ def test_only_attempts_without_an_answer_are_counted(stage):
     assert (delivery.attempts, len(account.requests)) == (2, 3)
 
 
-def test_a_bot_that_comes_here_hears_of_rules_that_changed_while_nobody_carried_it(stage, origin):
+def test_a_new_owner_applies_rules_that_changed_while_the_bot_had_no_owner(stage, origin):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     delivery = ledger.queue_message(bot, campaign, 7)
     Delivery.objects.filter(id=delivery.id).update(waiting_until=timezone.now() + timedelta(days=1))
@@ -328,7 +326,7 @@ def test_a_rule_that_changed_while_the_sender_was_deaf_is_followed(stage, origin
     until_state(delivery, State.SENT)
 
 
-def test_a_chat_that_the_account_has_yet_to_join_is_asked_for(stage):
+def test_the_sender_requests_chats_that_the_account_has_to_join(stage):
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()
     stage.put(bot)
     delivery = ledger.queue_line(bot, campaign, chat)

@@ -85,7 +85,7 @@ def test_hundreds_of_judgements_are_a_handful_of_rows(stage: Stage, origin: ledg
     assert paused.at < typing.last_at < paused.last_at + timedelta(minutes=3)
 
 
-def test_one_reason_with_another_end_is_no_news(stage: Stage, origin: ledger.NotingOrigin):
+def test_a_new_end_of_the_same_wait_adds_no_event(stage: Stage, origin: ledger.NotingOrigin):
     for minute in range(5):
         until = stage.clock.now + timedelta(seconds=30 + minute)
         origin.told[stage.delivery.origin_id] = Wait(until, "The budget is used up.")
@@ -93,14 +93,14 @@ def test_one_reason_with_another_end_is_no_news(stage: Stage, origin: ledger.Not
     assert stage.story()[1:] == [("waited", "The budget is used up.", 1)]
 
 
-def test_a_wait_of_telegrams_is_told_with_the_attempt_that_met_it(stage: Stage):
+def test_a_flood_wait_is_an_event_of_the_attempt(stage: Stage):
     for _ in range(3):
         out = stage.take()
         outcomes.record_refusal_of_telegram(out, RetryAfter(7, "FLOOD_WAIT_7", "SendMessage"), stage.clock.now)
     assert stage.story()[1:] == [("put_back", "FLOOD_WAIT_7: Telegram asked the account to wait.", 3)]
 
 
-def test_a_lost_answer_is_told_with_what_was_done_about_it(stage: Stage):
+def test_a_lost_answer_and_its_recovery_are_events(stage: Stage):
     out = stage.take()
     outcomes.note_unanswered(out, TransientError("CONNECTION_LOST"))
     found = recovery.take_over(stage.key(), stage.owners, clock=stage.clock)
@@ -121,7 +121,7 @@ def test_a_lost_answer_is_told_with_what_was_done_about_it(stage: Stage):
     )
 
 
-def test_what_people_and_rules_end_says_who_and_why(origin: ledger.NotingOrigin):
+def test_a_delivery_that_an_operator_or_a_rule_ended_shows_who_and_why(origin: ledger.NotingOrigin):
     cancelled, refused, unknown = Stage(), Stage(), Stage()
     delivery_cancel(delivery_id=cancelled.delivery.pk, reason="cancelled by olga")
     assert cancelled.story()[1:3] == [

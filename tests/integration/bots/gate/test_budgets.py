@@ -133,7 +133,7 @@ def test_a_budget_of_nothing_allows_nothing_and_gives_no_time(clock):
     assert say_all(bot, clock=clock) == 1
 
 
-def test_what_was_certainly_not_said_gives_its_place_back(clock):
+def test_a_message_that_was_certainly_not_sent_frees_its_place(clock):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     budget_set(scope=Scope.BOT, limit=1, window_seconds=60)
     ledger.queue_message(bot, campaign, 1)

@@ -123,7 +123,7 @@ class Play:
 )
 @pytest.mark.parametrize("large", [budget_cache.LARGE_LIMIT, 1], ids=["each window is read", "counts are remembered"])
 @given(limits=st.lists(budgets, min_size=1, max_size=4), wished=st.lists(steps, min_size=3, max_size=8))
-def test_no_window_of_any_budget_ever_holds_more_than_its_limit(
+def test_no_window_of_any_budget_ever_exceeds_its_limit(
     monkeypatch: pytest.MonkeyPatch, large: int, limits: list[dict[str, Any]], wished: list[Step]
 ) -> None:
     monkeypatch.setattr(budget_cache, "LARGE_LIMIT", large)
@@ -140,7 +140,7 @@ def test_no_window_of_any_budget_ever_holds_more_than_its_limit(
         transaction.set_rollback(True)
 
 
-def test_the_check_itself_sees_a_window_that_holds_too_much() -> None:
+def test_the_check_itself_detects_a_window_above_its_limit() -> None:
     ledger.noting_origin()
     play = Play()
     for _ in range(3):

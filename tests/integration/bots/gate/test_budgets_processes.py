@@ -21,7 +21,7 @@ PERSONS = {f"person{number}": number for number in range(1, 9)}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_eight_senders_at_once_say_everything_once_and_no_window_holds_too_much() -> None:
+def test_eight_senders_at_once_send_everything_once_and_exceed_no_window() -> None:
     """Every budget is narrow enough to be full most of the time: without its lock each would be exceeded."""
     ledger.noting_origin()
     bots = [ledger.make_bot() for _ in range(PROCESSES * 2)]

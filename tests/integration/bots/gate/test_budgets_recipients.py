@@ -69,7 +69,7 @@ def test_one_person_is_capped_across_bots_and_campaigns_however_addressed(clock,
 
 
 @pytest.mark.parametrize("next_one", [{"id": MARIA, "name": "maria"}, {"name": "maria"}])
-def test_what_was_said_to_a_name_counts_before_its_id_is_known(clock, capped, next_one):
+def test_messages_to_a_username_count_before_its_id_is_known(clock, capped, next_one):
     assert write({"name": "Maria"}, clock).state == State.SENDING
     assert write(next_one, clock).waiting_reason == CAP
 
@@ -85,7 +85,7 @@ def test_who_has_a_name_that_was_another_persons_is_not_that_person(clock, cappe
     assert write({"id": MARIA, "name": "the_name"}, clock).state == State.SENDING
 
 
-def test_a_budget_of_one_person_holds_when_they_are_addressed_by_name(clock):
+def test_a_budget_of_one_person_applies_when_they_are_addressed_by_username(clock):
     budget_set(scope=Scope.PEER, key=str(MARIA), limit=0, window_seconds=60)
     assert write({"name": "maria"}, clock, learns=MARIA).state == State.SENT
     assert write({"name": "maria"}, clock).waiting_reason == "The budget of this person is 0."

@@ -80,7 +80,7 @@ def test_what_is_not_due_is_left_alone(bot, campaign, chat, clock):
     assert len(claim(ledger.owners(bot, chats=[chat]), clock=clock).outgoing) == 1
 
 
-def test_a_bot_says_one_thing_at_a_time_and_bots_speak_at_once(bot, campaign, chat, clock):
+def test_a_bot_sends_one_message_at_a_time_and_bots_send_concurrently(bot, campaign, chat, clock):
     other = ledger.make_bot()
     first, second = ledger.queue_line(bot, campaign, chat, "1"), ledger.queue_message(bot, campaign, 7)
     third = ledger.queue_line(other, campaign, chat, "3")
@@ -120,7 +120,7 @@ def test_many_waiting_deliveries_do_not_hide_the_next(bot, campaign, clock, orig
     assert [out.id for out in claim(mine, skip=batch.waiting[bot.id], clock=clock).outgoing] == [due.id]
 
 
-def test_of_a_bot_that_is_asked_alone_only_the_first_in_line_is_judged(bot, campaign, clock, origin):
+def test_for_a_bot_in_first_only_the_gate_checks_only_the_first_delivery(bot, campaign, clock, origin):
     first, second = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, campaign, 8)
     other = ledger.make_bot()
     others = [ledger.queue_message(other, campaign, peer) for peer in (9, 10)]
@@ -132,7 +132,7 @@ def test_of_a_bot_that_is_asked_alone_only_the_first_in_line_is_judged(bot, camp
     assert [out.id for out in claim(mine, skip=[first.id], first_only=[bot.id], clock=clock).outgoing] == [second.id]
 
 
-def test_pausing_a_campaign_holds_its_messages_and_resuming_lets_them_go(bot, campaign, chat, clock):
+def test_pausing_a_campaign_makes_its_messages_wait_and_resuming_sends_them(bot, campaign, chat, clock):
     delivery = ledger.queue_line(bot, campaign, chat)
     mine = ledger.owners(bot, chats=[chat])
     campaign_pause(campaign_id=campaign.id)
@@ -164,7 +164,7 @@ def test_an_origin_without_code_here_makes_it_wait(bot, campaign, chat, clock):
     assert waiting(delivery) == ("This worker has no code for messages of the kind “tests.elsewhere”.", None)
 
 
-def test_without_the_owners_permission_nothing_is_said_in_a_chat(bot, campaign, clock):
+def test_without_the_owners_permission_nothing_is_sent_to_a_chat(bot, campaign, clock):
     chat = ledger.make_chat()
     delivery = ledger.queue_line(bot, campaign, chat)
     permission_revoke(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
@@ -201,7 +201,7 @@ def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campa
         ({"peer_id": 8, "peer_username": "maria"}, {"telegram_user_id": None, "username": "maria"}),
     ],
 )
-def test_who_said_stop_is_not_written_to(bot, campaign, clock, wish, suppressed):
+def test_a_person_who_wrote_stop_is_not_written_to(bot, campaign, clock, wish, suppressed):
     delivery = ledger.queue_message(bot, campaign, **wish)
     # A row that no service wrote: the service would have cancelled the message, and the gate must refuse it by itself.
     Suppression.objects.create(**suppressed, source=Suppression.Source.WORDS)
@@ -211,7 +211,7 @@ def test_who_said_stop_is_not_written_to(bot, campaign, clock, wish, suppressed)
 
 
 @pytest.mark.parametrize("peer_id", [8, None])
-def test_a_name_that_somebody_who_said_stop_once_had_silences_nobody_else(bot, campaign, clock, peer_id):
+def test_a_former_username_of_a_suppressed_person_suppresses_nobody_else(bot, campaign, clock, peer_id):
     """Known by the id: another person. By the name only: who it is, and whether they said stop, is found out first."""
     ledger.queue_message(bot, campaign, peer_id, peer_username="maria")
     Suppression.objects.create(telegram_user_id=7, username="MARIA", source=Suppression.Source.WORDS)
@@ -229,7 +229,7 @@ def test_a_first_contact_must_disclose_in_the_campaigns_language(bot, clock):
     assert bad.state == State.REFUSED
 
 
-def test_quiet_hours_hold_scripts_until_morning(bot, chat):
+def test_quiet_hours_make_scripts_wait_until_morning(bot, chat):
     campaign = ledger.make_campaign(time_zone="Europe/Berlin", quiet_from=time(22), quiet_to=time(8))
     clock = ledger.Clock(datetime(2026, 11, 23, 23, 0, tzinfo=UTC))
     line, answer = ledger.queue_line(bot, campaign, chat), ledger.queue_message(bot, campaign, 7)
@@ -243,7 +243,7 @@ def test_quiet_hours_hold_scripts_until_morning(bot, chat):
     assert [out.id for out in claim(mine, clock=clock).outgoing] == [line.id]
 
 
-def test_a_wait_of_telegrams_holds_the_bot_or_the_one_chat(bot, campaign, chat, clock):
+def test_a_flood_wait_blocks_the_bot_or_one_chat(bot, campaign, chat, clock):
     slow, until = ledger.make_chat(), clock.now + timedelta(seconds=30)
     assert slow.telegram_id is not None
     BotBlock.objects.create(
@@ -261,7 +261,7 @@ def test_a_wait_of_telegrams_holds_the_bot_or_the_one_chat(bot, campaign, chat, 
     assert len(claim(mine, clock=clock).outgoing) == 1
 
 
-def test_a_wait_with_another_method_does_not_hold_sending(bot, campaign, chat, clock):
+def test_a_flood_wait_for_another_method_does_not_block_sending(bot, campaign, chat, clock):
     until = clock.now + timedelta(seconds=30)
     for method in ("GetHistory", "ResolveUsername", "JoinChannel"):
         BotBlock.objects.create(bot=bot, method=method, until=until, reason="FLOOD_WAIT_30")
@@ -288,7 +288,7 @@ def test_a_rule_that_changed_ends_a_wait_with_a_known_end(bot, campaign, chat, c
 @pytest.mark.parametrize(
     "lost", [{"lease_epoch": 2}, {"lease_expires_at": ledger.START - timedelta(seconds=1)}, {"lease_expires_at": None}]
 )
-def test_a_bot_that_another_process_took_says_nothing(bot, campaign, chat, clock, lost):
+def test_a_bot_that_another_process_owns_sends_nothing(bot, campaign, chat, clock, lost):
     delivery = ledger.queue_line(bot, campaign, chat)
     held = {bot.id: BotOwner(1, frozenset([chat.id]))}
     BotSession.objects.create(bot=bot, data="session")

@@ -96,7 +96,7 @@ def test_the_queries_of_a_batch_do_not_grow_with_deliveries_bots_budgets_or_ledg
     assert len(reads(more.claim())) == len(alone)
 
 
-def test_only_the_budgets_that_concern_a_batch_are_held() -> None:
+def test_only_the_budgets_that_concern_a_batch_are_locked() -> None:
     world = World(bots=1)
     for _ in range(20):
         budget_set(scope=Scope.BOT, key=str(uuid4()), limit=5, window_seconds=60)
@@ -106,7 +106,7 @@ def test_only_the_budgets_that_concern_a_batch_are_held() -> None:
         assert len(cursor.fetchall()) == len(Scope.values) + 3
 
 
-def test_nothing_that_a_batch_asks_reads_the_whole_ledger() -> None:
+def test_no_query_of_a_batch_reads_the_whole_ledger() -> None:
     world = World()
     fill_ledger(world)
     asked = [sql for sql in world.claim() if "bots_delivery" in sql]

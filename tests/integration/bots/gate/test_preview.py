@@ -43,7 +43,7 @@ def to_person(facts: dict[str, Any], **changed: Any) -> GatePreview:
     return would({**facts, "chat": None, "purpose": Purpose.FIRST_CONTACT}, **{"peer_id": 7, **changed})
 
 
-def test_allows_what_a_sender_would_say(facts):
+def test_allows_what_a_sender_would_send(facts):
     assert would(facts).verdict == ALLOW
     assert to_person(facts, text=ledger.DISCLOSED).verdict == ALLOW
 
@@ -65,7 +65,7 @@ def by_name(facts: dict[str, Any], name: str) -> GatePreview:
     return to_person(facts, text=ledger.DISCLOSED, peer_id=None, peer_username=name)
 
 
-def test_a_name_is_refused_when_our_records_know_it_as_that_of_somebody_suppressed(facts):
+def test_a_username_is_refused_if_it_belongs_to_a_suppressed_person_in_our_records(facts):
     make_world().receive(telegram_user_id=501, username="sveta_lebed")
     assert by_name(facts, "Sveta_Lebed").verdict == ALLOW
     Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
@@ -99,7 +99,7 @@ def test_waits_until_the_budget_frees_and_counts_nothing(facts):
     assert would(facts).verdict == Wait(said.counted_at + timedelta(hours=1), reason)
 
 
-def test_tells_everything_that_speaks_against_it(facts):
+def test_shows_all_objections(facts):
     until = timezone.now() + timedelta(minutes=5)
     BotBlock.objects.create(bot=facts["bot"], method="SendMessage", until=until, reason="FLOOD_WAIT_300")
     campaign_pause(campaign_id=facts["campaign"].id)
@@ -149,7 +149,7 @@ def test_what_is_not_due_waits_for_its_time(facts):
     assert delivery_preview(delivery_id=delivery.id).verdict == Wait(due_at, "It is not due yet.")
 
 
-def test_asking_writes_and_locks_nothing(facts):
+def test_a_preview_writes_and_locks_nothing(facts):
     budget_set(scope=Budget.Scope.TEAM, limit=5, window_seconds=60)
     delivery = ledger.queue_line(facts["bot"], facts["campaign"], facts["chat"])
     with CaptureQueriesContext(connection) as queries:

@@ -98,7 +98,7 @@ def test_what_others_use_of_a_shared_budget_counts(clock):
     assert usage(mine, clock) == [(shared.key, 4, 3, 1, HOUR)]
 
 
-def test_what_is_about_to_be_said_is_shown_and_one_person_once(clock):
+def test_queued_messages_are_shown_and_each_person_once(clock):
     campaign = ledger.make_campaign()
     budget_set(scope=Scope.PEER, limit=4, window_seconds=HOUR)
     for name, peer_id in (("maria", 7), ("", 7), ("Maria", None), ("pavel", None)):
