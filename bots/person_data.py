@@ -93,7 +93,7 @@ class BotsPersonalData(PersonalData):
 
 
 def _deliveries(person: Person) -> QuerySet[Delivery]:
-    """Those to the id, and those to a username whose id is not known."""
+    """Deliveries to the person's ids, and those to their usernames that have no id yet."""
     named = Q(pk__in=[])
     for name in person.usernames:
         named |= addressed_as(name) & Q(peer_id=None)

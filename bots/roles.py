@@ -51,7 +51,7 @@ class RoleHandler(Protocol):
         """
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
-        """People whose direct chats with the bot had messages after `since` of which this room knows none.
+        """People whose direct chats with the bot had messages after `since`, none of which this room has recorded.
 
         The bot checks these chats for changes. Returns the Telegram ids of the latest `most` people. Called only for
         handlers with `reads_private`.

@@ -78,7 +78,7 @@ def flood_wait_seconds(*, bot_id: UUID, methods: Collection[str]) -> float:
 def connected_state_set(*, bot_id: UUID, epoch: int, bearable: Collection[str] = (CHECK_MESSAGES, LIST_CHATS)) -> None:
     """Set a connected bot's state: waiting during a flood wait for a method that its work needs, otherwise online.
 
-    Only flood waits for all chats count, and none for the `bearable` methods.
+    Only flood waits for all chats count, except those for the `bearable` methods.
     """
     blocks = BotBlock.objects.filter(bot_id=bot_id, peer_id=0, until__gt=database_clock())
     block = blocks.exclude(method__in=bearable).order_by("-until").first()

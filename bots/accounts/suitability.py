@@ -35,7 +35,7 @@ LOGIN_PROBLEMS = (_PROBLEMS[State.NEEDS_LOGIN], NEVER_LOGGED_IN, LOGGED_OUT)
 def bots_suitable(*, role: Role, barred: Collection[str], logged_in: bool = False) -> QuerySet[Bot]:
     """The enabled accounts of the role that are in none of the states `barred`.
 
-    With `logged_in` only accounts of which a login is stored.
+    With `logged_in` only accounts with a stored session.
     """
     found = Bot.objects.filter(role=role, enabled=True).exclude(state__in=barred)
     return found.filter(_logged_in()) if logged_in else found
@@ -51,7 +51,7 @@ def _logged_in() -> Exists:
 
 
 def login_problem(bot: Bot) -> str:
-    """Why no process can connect the account, whatever its state; empty if a login is stored."""
+    """Why no process can connect the account, whatever its state; empty if a session is stored."""
     known: bool | None = getattr(bot, "has_session", None)
     if BotSession.objects.filter(bot=bot).exists() if known is None else known:
         return ""
@@ -83,7 +83,7 @@ def bot_advice(bot: Bot, *, role: Role, barred: Collection[str], logged_in: bool
 def accounts_advice(bots: QuerySet[Bot], advice: Callable[[Bot], str]) -> str:
     """Advice for a campaign without a usable account: `advice` of the first NAMED accounts, and the number of others.
 
-    Empty if one of the accounts has no problem, and if there are no accounts.
+    Empty if one of the accounts has no problem, or if there are no accounts.
     """
     found: list[str] = []
     # Do not load the secrets: they may be encrypted with a key that this process does not have.

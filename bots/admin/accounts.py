@@ -42,7 +42,7 @@ class BotForm(SecretForm):
     proxy_url = SecretField(
         required=False,
         label="Proxy URL",
-        help_text="socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
+        help_text="For example socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
     )
     remove_proxy_url = _remove_box()
 

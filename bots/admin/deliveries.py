@@ -64,9 +64,9 @@ class SentForm(forms.Form):
     )
 
 
-def _resolve(delivery: Delivery, call: Call, *, said: bool) -> None:
+def _resolve(delivery: Delivery, call: Call, *, sent: bool) -> None:
     message_id = call.data.get("telegram_message_id")
-    if not delivery_resolve(delivery_id=delivery.pk, sent=said, by=call.by, telegram_message_id=message_id):
+    if not delivery_resolve(delivery_id=delivery.pk, sent=sent, by=call.by, telegram_message_id=message_id):
         raise NotDecided("another operator has already decided")
 
 
@@ -157,7 +157,7 @@ class DeliveryAdmin(GatePreviewMixin, CancelManyMixin):
         Operation(
             "said",
             "Mark as sent",
-            run=lambda delivery, call: _resolve(delivery, call, said=True),
+            run=lambda delivery, call: _resolve(delivery, call, sent=True),
             done="is marked as sent.",
             icon="check",
             variant="primary",
@@ -168,7 +168,7 @@ class DeliveryAdmin(GatePreviewMixin, CancelManyMixin):
         Operation(
             "not_said",
             "Mark as not sent",
-            run=lambda delivery, call: _resolve(delivery, call, said=False),
+            run=lambda delivery, call: _resolve(delivery, call, sent=False),
             done="is marked as not sent.",
             icon="close",
             when=when_in(State.UNKNOWN),

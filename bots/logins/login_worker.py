@@ -45,7 +45,7 @@ def login_work(job: Job) -> None:
         log.info("login of bot %s: %s ended with %s", job.bot_id, job.ask, error.reason or type(error).__name__)
     except DATABASE_ERRORS as error:
         # The claim expires, and the page then reports the interruption.
-        log.warning("login of bot %s: the database is away: %s", job.bot_id, type(error).__name__)
+        log.warning("login of bot %s: the database is unavailable: %s", job.bot_id, type(error).__name__)
     except Exception:
         log.exception("login of bot %s: %s failed", job.bot_id, job.ask)
 

@@ -66,7 +66,7 @@ def login_send_code(*, bot_id: UUID, phone: str = "", claim: Claim | None = None
 
 
 def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLogin:
-    """Have Telegram send the code again in the next way. Raises LoginError if this is too soon."""
+    """Have Telegram send the code again, in another way. Raises LoginError if this is too soon."""
     with _step(bot_id, Step.CODE, claim, within=Step.CODE) as work:
         allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:

@@ -49,7 +49,7 @@ class Bot(models.Model):
         "proxy URL",
         blank=True,
         default="",
-        help_text="socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
+        help_text="For example socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
     )
     telegram_user_id = models.BigIntegerField("Telegram user id", null=True, blank=True, unique=True)
     username = models.CharField(max_length=64, blank=True, default="")
@@ -182,7 +182,7 @@ class BotBlock(models.Model):
         default=0,
         help_text="Marked id of the chat, or the user's id; 0 stands for all chats and people",
     )
-    until = models.DateTimeField()
+    until = models.DateTimeField("ends at")
     reason = models.CharField(max_length=120, help_text="Telegram's error, for example FLOOD_WAIT_42")
 
     class Meta:

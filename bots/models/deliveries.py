@@ -77,7 +77,7 @@ class Delivery(models.Model):
     opens_contact = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Whether this was the account's first message to the person, and not a reply, when it was counted",
+        help_text="The message is the account's first to this person and not a reply: it counts as a new contact",
     )
     telegram_message_id = models.BigIntegerField(
         "Telegram's message id", null=True, blank=True, help_text="The message's id in the sending account"
@@ -193,13 +193,12 @@ class DeliveryEvent(models.Model):
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="events", db_index=False)
     kind = models.CharField(max_length=10, choices=Kind)
     detail = models.TextField(blank=True, default="")
-    at = models.DateTimeField()
+    at = models.DateTimeField("first at")
     last_at = models.DateTimeField()
     times = models.PositiveIntegerField(default=1)
 
     class Meta:
-        verbose_name = "event of a delivery"
-        verbose_name_plural = "events of deliveries"
+        verbose_name = "delivery event"
         constraints = [models.UniqueConstraint("delivery", "kind", MD5("detail"), name="one_event_per_fact")]
 
     def __str__(self) -> str:

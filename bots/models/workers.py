@@ -33,7 +33,7 @@ class Incident(models.Model):
     key = models.CharField(max_length=200, primary_key=True)
     reason = models.CharField(max_length=300)
     count = models.PositiveIntegerField("times noticed", default=1)
-    since = models.DateTimeField(db_default=Now())
+    since = models.DateTimeField("open since", db_default=Now())
     last_at = models.DateTimeField("last noticed at", db_default=Now())
 
     class Meta:
@@ -53,7 +53,9 @@ class Cursor(models.Model):
     last_message_id = models.BigIntegerField("last message read", default=0)
     gaps = models.BigIntegerField(default=0, help_text="How often Telegram's live updates left out messages")
     gap_messages = models.BigIntegerField(
-        default=0, help_text="How many messages the updates left out; the account read them from the history"
+        "messages in gaps",
+        default=0,
+        help_text="How many messages the updates left out; the account read them from the history",
     )
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -77,7 +79,7 @@ class Presence(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="presences", verbose_name="account")
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="presences")
     peer_id = models.BigIntegerField("Telegram chat id", help_text="Marked id")
-    since = models.DateTimeField(db_default=Now())
+    since = models.DateTimeField("member since", db_default=Now())
 
     class Meta:
         verbose_name = "chat membership"
