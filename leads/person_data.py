@@ -1,4 +1,4 @@
-"""Exports and erases a person's data in this room: their leads in all campaigns, conversations, and LLM calls."""
+"""Exports and erases a person's data in this room: leads in all campaigns, conversations, messages and LLM jobs."""
 
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class LeadsPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Transactions that have locked a conversation finish first; the next ones find it gone."""
+        """Erase the rows. Transactions that have already locked a conversation finish first; later ones find no row."""
         for campaign_id in sorted(set(_leads(person).values_list("campaign_id", flat=True))):
             campaign_lock(campaign_id)
         leads = list(_leads(person).values_list("pk", flat=True))
@@ -66,8 +66,8 @@ class LeadsPersonalData(PersonalData):
 
 
 def _leads(person: Person) -> QuerySet[Lead]:
-    """Leads with the id, leads whose conversation turned out to be with that id, and leads with one of the usernames
-    whose id is not known."""
+    """The leads with the person's id, the leads whose conversation is with that id, and the leads without an id that
+    have one of the person's usernames."""
     conversations = Conversation.objects.filter(peer_id__in=person.ids)
     who = Q(telegram_user_id__in=person.ids) | Q(pk__in=conversations.values("lead_id"))
     for name in person.usernames:

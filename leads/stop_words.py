@@ -1,15 +1,15 @@
-"""Whether a person said that nobody should write to them again. Pure.
+"""Recognises messages in which a person asks not to be written to again.
 
 Rules, in every language of the lists:
-- A message that is nothing but a stop word ("STOP!!!", "«Стоп».", "stop, please") stops.
-- A first clause that is nothing but a strong stop word stops, whatever follows: "Stop. Who are you?".
-- In any clause, at its beginning: a strong stop word followed by what makes it mean us ("stop writing to me", "стоп
-  рассылка"), one of the plainest stop words alone ("Not interested. Stop."), or a phrase that cannot mean anything else
-  ("unsubscribe …", "Не интересно, не пишите") stops.
-- What begins a request does not change it: "Can you stop messaging me", "прошу вас больше не писать".
-- Anything else does not: "stop by tomorrow", "can you stop by tomorrow?", "non-stop", "the bus stop", "can I cancel a
-  lesson later?". What such a message means is left to the LLM, which has its own way to stop.
-In doubt the answer is yes: a lead lost by mistake costs less than a message to somebody who said stop.
+- A message is a stop if it consists only of stop words ("STOP!!!", "«Стоп».", "stop, please").
+- It is a stop if its first clause consists only of a strong stop word, whatever follows: "Stop. Who are you?".
+- It is a stop if any clause begins with a strong stop word followed by words that refer to our messages ("stop writing
+  to me", "стоп рассылка"), consists of a stop word that has hardly any other meaning ("Not interested. Stop."), or
+  begins with a phrase that has no other meaning ("unsubscribe …", "Не интересно, не пишите").
+- A request counts like the words that it contains: "Can you stop messaging me", "прошу вас больше не писать".
+- No other message is a stop: "stop by tomorrow", "can you stop by tomorrow?", "non-stop", "the bus stop", "can I cancel
+  a lesson later?". The LLM decides what such a message means; its action `opt_out` stops too.
+In doubt a message is a stop: to lose a lead by mistake costs less than to write to a person who has asked to stop.
 """
 
 import re
@@ -21,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Words that stop when they are a clause of their own.
+# Words that are a stop as a clause of their own.
 _STRONG = _words(
     """
     stop stopp stopall stop-all unsubscribe optout opt-out unsub cnjg
@@ -36,9 +36,9 @@ _STRONG = _words(
     dur durdur yeter тоқта
     """
 )
-# Words of carriers' conventions that stop only as the whole message: they are ordinary words otherwise.
+# Words by which mobile carriers' customers stop messages. They are a stop only as the whole message.
 _WEAK = frozenset(["cancel", "quit", "end", "remove", "leave", "enough", "нет спасибо", "no thanks", "no thank you"])
-# Said before or after a stop word without changing it.
+# Words that may stand before or after a stop word without changing its meaning.
 _POLITE = _words(
     """
     please pls plz thanks thank you ok okay hey hi hello now just immediately already
@@ -46,7 +46,7 @@ _POLITE = _words(
     будь ласка дякую bitte danke merci svp por favor gracias obrigado grazie proszę lütfen
     """
 )
-# After a strong word: what makes it mean our messages.
+# Words after a strong stop word that show that it refers to our messages.
 _MEANS_US = _words(
     """
     writing messaging texting sending contacting spamming spam bothering pinging mailing talking it this that these
@@ -56,11 +56,11 @@ _MEANS_US = _words(
     писати надсилати schreiben écrire escribir de scrivere pisać yazma
     """
 )
-# Strong words that are hardly anything else: they stop as a later clause, too. "Хватит?" after a number does not.
+# Strong words with hardly any other meaning: they are a stop as a later clause, too. "Хватит?" after a number is not.
 _PLAINEST = _words("stop stopp stopall unsubscribe unsub стоп отписка отписаться отпишите отпишитесь отстаньте")
-# Said before a clause without changing it.
+# Words that may begin a clause without changing its meaning.
 _JOINING = _words("and so but then also и а но так поэтому тогда")
-# What begins a request.
+# Beginnings of requests.
 _REQUESTS = tuple(
     phrase.split()
     for phrase in (
@@ -91,7 +91,7 @@ _REQUESTS = tuple(
         "попрошу",
     )
 )
-# At the beginning of a clause these need nothing else.
+# Phrases that are a stop at the beginning of a clause, whatever follows.
 _PHRASES = tuple(
     phrase.split()
     for phrase in (
@@ -172,7 +172,7 @@ _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 
 
 def is_stop_request(text: str) -> bool:
-    """True when the message asks for silence by its words (see the module's rules)."""
+    """Whether the message is a stop by the rules in the module's docstring."""
     plain = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold().translate(_QUOTES).strip()
     if not _LETTER.search(plain):
         return any(sign in _SIGNS for sign in plain)
@@ -182,7 +182,7 @@ def is_stop_request(text: str) -> bool:
 
 
 def _whole(tokens: list[str]) -> bool:
-    """Nothing but stop words and politeness, each clause of it."""
+    """Whether the message consists only of stop words and polite words."""
     words = [token for token in tokens if token not in _MARKS]
     while len(words) > 1 and words[-1] in _POLITE and " ".join(words) not in _WEAK:
         words = words[:-1]
@@ -194,13 +194,13 @@ def _beginning(tokens: list[str], without: frozenset[str]) -> list[str]:
 
 
 def _clauses(tokens: list[str]) -> list[list[str]]:
-    """What begins at the start and after each mark, to the end of the message: a phrase may go on behind a mark."""
+    """The rests of the message from the start and from each mark on. A phrase may continue after a mark."""
     starts = [0, *(at + 1 for at, token in enumerate(tokens) if token in _MARKS)]
     return [_beginning(tokens[at:], _POLITE | _JOINING | _MARKS) for at in starts]
 
 
 def _requests_stop(tokens: list[str]) -> bool:
-    """The clause asks for silence, be it as a request."""
+    """Whether the clause is a stop, perhaps in the form of a request."""
     for request in _REQUESTS:
         if tokens[: len(request)] == request:
             asked = _beginning(tokens[len(request) :], _POLITE)
@@ -209,7 +209,7 @@ def _requests_stop(tokens: list[str]) -> bool:
 
 
 def _clause(tokens: list[str], alone: frozenset[str]) -> bool:
-    """The first clause is a strong word and that it means us; of the words in `alone` also the word by itself."""
+    """Whether the first clause is a strong word that refers to our messages, or a word of `alone` by itself."""
     clause = list(takewhile(lambda token: token not in _MARKS, tokens))
     if not clause or clause[0] not in _STRONG:
         return False

@@ -37,8 +37,8 @@ Owner = Conversation.Owner
 class Shown:
     """A message as the template needs it.
 
-    `fate` is the state of its delivery, unless the message was simply sent, at `sent_at`. `settled` means that the
-    state is final.
+    `delivery_state` describes the state of its delivery; it is empty if the message was sent, at `sent_at`. `settled`
+    means that the state is final.
     """
 
     id: UUID
@@ -49,7 +49,7 @@ class Shown:
     first_text: str
     edited_at: datetime | None
     deleted: bool
-    fate: str
+    delivery_state: str
     sent_at: datetime | None
     settled: bool
     delivery_id: UUID | None
@@ -72,7 +72,7 @@ def shown(message: Message) -> Shown:
         first_text=message.text if edited else message.original_text,
         edited_at=message.edited_at or (ours.edited_at if ours is not None else None),
         deleted=bool(message.deleted_at or (ours is not None and ours.deleted_at)),
-        fate=_fate(ours) if ours is not None else "",
+        delivery_state=_delivery_state(ours) if ours is not None else "",
         sent_at=ours.sent_at if ours is not None and ours.state == State.SENT else None,
         settled=ours is None or ours.state not in (State.QUEUED, State.SENDING),
         delivery_id=message.delivery_id,
@@ -112,12 +112,12 @@ def message_html(message: Shown) -> str:
 
 @dataclass(frozen=True)
 class Answering:
-    """The form below the messages: whether an answer is possible, the button's label, and what the button does."""
+    """The form below the messages: whether an answer is possible, the button, and an explanation of what it does."""
 
     possible: bool
     button: str = ""
     takes_over: bool = False
-    means: str = ""
+    explanation: str = ""
 
 
 WITH_AI = (
@@ -130,11 +130,11 @@ OPTED_OUT = "This person asked not to be written to. You cannot send a message."
 
 def answering(conversation: Conversation) -> Answering:
     if conversation.lead.state == Lead.State.OPTED_OUT:
-        return Answering(possible=False, means=OPTED_OUT)
+        return Answering(possible=False, explanation=OPTED_OUT)
     if conversation.owner == Owner.HUMAN:
         return Answering(possible=True, button="Send")
-    means = WITH_AI if conversation.owner == Owner.AI else ENDED
-    return Answering(possible=True, button="Send and take over", takes_over=True, means=means)
+    explanation = WITH_AI if conversation.owner == Owner.AI else ENDED
+    return Answering(possible=True, button="Send and take over", takes_over=True, explanation=explanation)
 
 
 WHO_ANSWERS = {
@@ -183,11 +183,15 @@ def _last_of_operator(conversation: Conversation) -> dict[str, str] | None:
     ours = next((message for message in latest if message.author != Message.Author.LEAD), None)
     if ours is None or ours.author != Message.Author.OPERATOR or ours.delivery is None:
         return None
-    fate = _fate(ours.delivery)
-    return {"fate": fate, "delivery": str(ours.delivery_id)} if fate not in ("", *_ON_ITS_WAY) else None
+    delivery_state = _delivery_state(ours.delivery)
+    return (
+        {"delivery_state": delivery_state, "delivery": str(ours.delivery_id)}
+        if delivery_state not in ("", *_ON_ITS_WAY)
+        else None
+    )
 
 
-def _fate(delivery: Delivery) -> str:
+def _delivery_state(delivery: Delivery) -> str:
     if delivery.state == State.SENT:
         return ""
     why = waits(delivery.waiting_reason, delivery.waiting_until) if delivery.state == State.QUEUED else ""

@@ -13,7 +13,7 @@ from panelkit.lists.filters import RangeDateTimeFilter
 @admin.register(Message)
 class MessageAdmin(FactAdmin):
     empty_hint = "The messages that leads and manager accounts send each other are listed here."
-    list_display = ("at", "conversation_name", "author_label", "excerpt", "fate")
+    list_display = ("at", "conversation_name", "author_label", "excerpt", "delivery_state")
     list_filter = (("author", ChoicesDropdownFilter), ("at", RangeDateTimeFilter))
     list_select_related = ("conversation__lead", "conversation__bot", "delivery")
     search_fields = ("text", "conversation__lead__username", "conversation__bot__key")
@@ -27,7 +27,7 @@ class MessageAdmin(FactAdmin):
         return link_to(message.conversation, str(message.conversation))
 
     @display(description="delivery")
-    def fate(self, message: Message) -> str:
+    def delivery_state(self, message: Message) -> str:
         if message.delivery is None:
             return ""
         why = waits(message.delivery.waiting_reason, message.delivery.waiting_until)

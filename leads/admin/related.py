@@ -62,8 +62,8 @@ def chat_link(lead: Lead) -> SafeString | str:
     return format_html(link, shown, address)
 
 
-def _would_be_sent(lead: Lead, purpose: Purpose) -> str:
-    """The URL of the gate preview with these fields filled in."""
+def _gate_preview_url(lead: Lead, purpose: Purpose) -> str:
+    """The URL of the gate preview for a message to the lead, with the form filled in."""
     conversation = Conversation.objects.filter(lead=lead).first()
     person = lead.telegram_user_id or f"@{lead.username}"
     return preview_url(
@@ -90,9 +90,10 @@ def _leads_of_suppression(suppression: Suppression) -> str:
     return f"{reverse('admin:leads_lead_changelist')}?q={suppression.telegram_user_id or suppression.username}"
 
 
-add_link(Lead, Link(LABEL, ICON, lambda lead: _would_be_sent(lead, Purpose.FIRST_CONTACT), may_preview))
+add_link(Lead, Link(LABEL, ICON, lambda lead: _gate_preview_url(lead, Purpose.FIRST_CONTACT), may_preview))
 add_link(
-    Conversation, Link(LABEL, ICON, lambda conversation: _would_be_sent(conversation.lead, Purpose.REPLY), may_preview)
+    Conversation,
+    Link(LABEL, ICON, lambda conversation: _gate_preview_url(conversation.lead, Purpose.REPLY), may_preview),
 )
 add_link(Hit, Link("Lead", "person_search", lambda hit: _page(lead_of_hit(hit)), viewers_of(Lead)))
 add_link(

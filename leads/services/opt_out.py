@@ -1,4 +1,4 @@
-"""A person opts out: all their conversations end, in every campaign, at once."""
+"""Ends all conversations of a person who opts out, in every campaign at once."""
 
 from collections.abc import Collection, Iterator
 from uuid import UUID
@@ -19,9 +19,9 @@ from leads.selectors import PersonRef, leads_of
 
 @transaction.atomic
 def opt_out(*, lead_id: UUID, source: Suppression.Source, reason: str = "") -> None:
-    """Suppress the person.
+    """Suppress the person. A second call changes nothing.
 
-    Afterwards no more deliveries to them are claimed; `deliveries_leaving` counts those being sent. Idempotent. The
+    Afterwards no delivery to the person is claimed any more; `deliveries_leaving` counts those still being sent. The
     caller has locked all conversations of the person, or none.
     """
     lead = Lead.objects.get(id=lead_id)
@@ -33,7 +33,7 @@ def lock_conversations(suppressed: SuppressedPerson) -> None:
 
 
 def end_conversations(suppressed: SuppressedPerson) -> None:
-    """Runs after every suppression, however it was entered."""
+    """End the person's conversations. Called after every suppression, however it was entered."""
     person = _person(suppressed)
     leads = leads_of(person)
     ended = "Opted out: " + suppressed.source.label
@@ -52,7 +52,7 @@ def _person(suppressed: SuppressedPerson) -> PersonRef:
 def people_concerned(user_ids: Collection[int], usernames: Collection[str]) -> tuple[set[int], set[str]]:
     """Implements `campaigns.suppressions.registry.Concerned`."""
     leads = Lead.objects.filter(telegram_user_id__in=user_ids).values_list("telegram_user_id", flat=True)
-    # The caller knows the owners of usernames with known ids. Here are the leads that have only a username.
+    # Leads without an id only: for the others the caller looks up the owners of the usernames itself.
     unknown = Lead.objects.filter(username__lower__in=usernames, username__gt="", telegram_user_id=None)
     ids, names = people_waited_for(user_ids, usernames)
     ids |= {user_id for user_id in leads if user_id is not None}

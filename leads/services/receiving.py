@@ -1,4 +1,4 @@
-"""From a hit to a lead."""
+"""Creates leads from hits."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ from parser.events import NewTargetMessage
 
 
 class BadLead(ValueError):
-    """The event cannot become a lead. The text is the reason."""
+    """The event cannot become a lead. The message is the reason."""
 
 
 @transaction.atomic

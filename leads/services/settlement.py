@@ -86,7 +86,7 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
     reason = refusal_text(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
-        # All other ways to cancel decide about the lead before. The person might be reachable.
+        # Only an operator cancels such a delivery without a decision about the lead. The person may be reachable.
         ended, reason = Lead.State.CLOSED, f"An operator cancelled the first contact: {reason}"
     if delivery.state == _State.REFUSED and delivery.error == why_late_to_send(lead, now):
         ended = Lead.State.AWAITING_APPROVAL
@@ -100,9 +100,9 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
 
 
 def _reply_not_sent(conversation: Conversation, delivery: Delivery) -> None:
-    """Handle a missing answer.
+    """Handle an answer that was not sent.
 
-    If the person cannot be written to, the lead has failed; otherwise an operator takes over.
+    If no account can write to the person, the lead has failed; otherwise an operator becomes the owner.
     """
     if delivery.state == _State.REFUSED and conversation_end_if_over(conversation=conversation):
         return

@@ -64,7 +64,7 @@ def error_events() -> list[str]:
     return list(OutboxEvent.objects.filter(routing_key="manager.error").values_list("body", flat=True))
 
 
-def test_a_lead_that_fails_in_an_unexpected_way_is_an_operators_after_some_attempts(waiting, monkeypatch):
+def test_after_repeated_unexpected_errors_a_lead_awaits_an_operators_decision(waiting, monkeypatch):
     failing = Failing(monkeypatch, contact, "first_contact_text", ValueError)
     every_two_seconds(leads_contact_due, minutes=10)
     waiting.refresh_from_db()

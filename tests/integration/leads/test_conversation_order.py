@@ -63,7 +63,7 @@ def test_what_is_still_to_be_sent_comes_last_and_what_was_not_sent_stays_where_i
     assert texts(conversation)[1:] == ["How much?", "not sent", "Hello?", "to be sent"]
 
 
-def test_the_page_begins_with_the_message_that_made_the_hit(
+def test_the_page_begins_with_the_message_that_was_the_hit(
     world: World, conversation: Conversation, admin_client: Client
 ):
     Lead.objects.update(message="Who sells tea here?", chat_id=-1001234567890, message_id=77)

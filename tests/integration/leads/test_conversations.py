@@ -103,7 +103,7 @@ def test_managers_are_wanted_for_their_campaigns_and_whenever_they_have_written_
 
 
 @pytest.mark.parametrize("author", ["bot", "service", "ours"])
-def test_what_is_no_person_s_ends_no_conversation_and_begins_none(world, conversation, author):
+def test_a_message_that_is_not_from_a_person_neither_ends_nor_begins_a_conversation(world, conversation, author):
     own = next(manager for manager in world.managers if manager.id != conversation.bot_id)
     facts = {"author": Author(author)} if author != "ours" else {"peer_id": own.telegram_user_id}
     Lead.objects.filter(id=conversation.lead_id).update(telegram_user_id=facts.get("peer_id", 501))

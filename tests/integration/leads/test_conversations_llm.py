@@ -112,7 +112,7 @@ def test_a_job_that_is_done_does_not_ask_the_llm_again(world, conversation, llm)
     assert llm.asked == 1 and len(texts(conversation, "ai")) == 2
 
 
-def test_an_answer_to_a_conversation_that_moved_on_is_dropped(world, conversation):
+def test_an_answer_to_a_conversation_that_has_changed_is_dropped(world, conversation):
     world.incoming(conversation, "How much?")
     question = claimed(job_id=LlmJob.objects.get().id, now=soon())
     world.incoming(conversation, "stop talking about prices, when do you open?")
@@ -130,7 +130,7 @@ def test_an_answer_that_comes_after_a_takeover_is_dropped(world, conversation):
     assert len(texts(conversation, "ai")) == 1
 
 
-def test_who_lost_the_claim_changes_nothing(world, conversation):
+def test_a_task_that_lost_the_claim_changes_nothing(world, conversation):
     world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()
     slow = claimed(job_id=job.id, now=soon())
@@ -173,7 +173,7 @@ def test_a_refusal_in_other_words_is_an_opt_out(world, conversation, llm):
     assert world.send_all() == 0 and len(texts(conversation, "ai")) == 1
 
 
-def test_who_needs_time_gets_it(world, conversation, llm):
+def test_a_lead_who_needs_time_gets_no_message(world, conversation, llm):
     world.incoming(conversation, "I will think about it")
     job = answer(conversation)
     assert (job.action, job.state, conversation.owner) == ("wait", "done", "ai")
@@ -220,7 +220,7 @@ def test_a_malformed_answer_is_asked_for_again_at_once(world, conversation, llm)
     assert llm.asked == 2
 
 
-def test_two_malformed_answers_hand_over_to_a_person(world, conversation, llm):
+def test_two_malformed_answers_hand_over_to_an_operator(world, conversation, llm):
     llm.fail("malformed", times=2)
     world.incoming(conversation, "How much?")
     job = answer(conversation)

@@ -46,7 +46,7 @@ def test_a_first_contact_that_waited_for_less_is_sent(world: World):
     assert world.send_all() == 1
 
 
-def test_approved_it_is_sent_however_old(world: World):
+def test_an_approved_first_contact_is_sent_however_old_the_hit_is(world: World):
     lead = late(world)
     assert lead_approve(lead_id=lead.id, by="olga").state == State.CONTACTING
     assert world.send_all() == 1
@@ -55,7 +55,7 @@ def test_approved_it_is_sent_however_old(world: World):
     assert list(Delivery.objects.order_by("created_at").values_list("state", flat=True)) == ["refused", "sent"]
 
 
-def test_what_was_approved_before_the_outage_is_sent_after_it():
+def test_a_first_contact_approved_before_an_outage_is_sent_after_it():
     world = make_world(direct=False)
     lead = world.receive()
     lead_approve(lead_id=lead.id, by="olga")
@@ -63,7 +63,7 @@ def test_what_was_approved_before_the_outage_is_sent_after_it():
     assert world.send_all() == 1
 
 
-def test_rejected_nothing_is_sent(world: World):
+def test_to_a_rejected_lead_nothing_is_sent(world: World):
     assert lead_reject(lead_id=late(world).id, by="olga").state == State.CLOSED
     assert world.send_all() == 0
 

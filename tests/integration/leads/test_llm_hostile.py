@@ -165,7 +165,7 @@ def test_a_wait_in_milliseconds_or_until_a_date_is_kept(world, conversation, set
     assert abs(job.due_at - at) < timedelta(minutes=5), "the endpoint's clock counts"
 
 
-def test_a_failure_that_nobody_foresaw_is_counted_and_ends_with_an_operator(world, conversation, settings, caplog):
+def test_an_unexpected_error_is_counted_and_ends_with_an_operator(world, conversation, settings, caplog):
     """As good as any: a key that no header can carry."""
     world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()

@@ -99,7 +99,7 @@ def test_after_a_stop_messages_are_recorded_and_not_answered(world, conversation
             refused(conversation_id=conversation.id)
 
 
-def test_stop_outweighs_a_person_who_had_taken_over(world, conversation):
+def test_stop_outweighs_an_operators_takeover(world, conversation):
     conversation_take_over(conversation_id=conversation.id, by="olga")
     message = operator_send(conversation_id=conversation.id, text="A minute, please.")
     world.incoming(conversation, "stop")
@@ -113,7 +113,7 @@ def test_an_operator_can_enter_an_opt_out(world, conversation):
 
 
 @pytest.mark.parametrize("named", [{"telegram_user_id": 501}, {"telegram_user_id": None, "username": "@TEA_lover"}])
-def test_whoever_suppresses_a_person_ends_everything_for_them(world, conversation, named):
+def test_every_kind_of_suppression_ends_everything_for_the_person(world, conversation, named):
     world.incoming(conversation, "How much?")
     message = world.ai_sends(conversation)
     for _ in range(2):

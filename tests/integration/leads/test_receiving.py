@@ -173,7 +173,7 @@ def test_an_id_that_becomes_known_is_kept(world):
     assert Conversation.objects.get().peer_id == 501
 
 
-def test_an_id_is_learned_when_the_first_message_is_said(world):
+def test_an_id_is_learned_when_the_first_message_is_sent(world):
     world.receive(telegram_user_id=None)
     assert world.send_all() == 1
     assert Lead.objects.get().telegram_user_id == Conversation.objects.get().peer_id == 501
@@ -195,7 +195,7 @@ def test_two_leads_that_turn_out_to_be_the_same_person_continue_as_one_lead(worl
     assert Lead.objects.count() == 2 and Delivery.objects.filter(state="queued").count() == 1
 
 
-def test_a_username_with_a_new_bearer_is_another_person(world):
+def test_a_username_with_a_new_owner_is_another_person(world):
     old = world.receive(telegram_user_id=501)
     new = world.receive(telegram_user_id=502)
     old.refresh_from_db()
@@ -227,7 +227,7 @@ def test_a_suppressed_person_is_recorded_and_not_contacted(world):
     assert not Conversation.objects.exists() and not Delivery.objects.exists()
 
 
-def test_who_is_suppressed_between_hit_and_contact_is_not_contacted(world):
+def test_a_person_suppressed_between_hit_and_contact_is_not_contacted(world):
     lead = world.receive()
     suppression_add(telegram_user_id=None, username="tea_lover", source=Suppression.Source.OPERATOR)
     assert world.send_all() == 0
@@ -298,7 +298,7 @@ def test_a_lead_that_cannot_be_contacted_yet_says_why_and_is_tried_again(obstacl
     assert lead.state == State.CONTACTING and Delivery.objects.count() == 1
 
 
-def test_leads_that_are_stuck_starve_no_other(world):
+def test_leads_that_cannot_be_contacted_do_not_keep_others_waiting(world):
     stuck = make_world(managers=0)
     for number in range(3):
         stuck.receive(telegram_user_id=600 + number, username=f"person{number}")

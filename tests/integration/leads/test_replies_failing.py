@@ -62,7 +62,7 @@ def test_a_reply_to_a_suppressed_person_ends_the_conversation(world, conversatio
     assert (conversation.owner, conversation.lead.state) == ("none", State.OPTED_OUT)
 
 
-def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_a_person(world, conversation):
+def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_an_operator(world, conversation):
     world.incoming(conversation, "How much?")
     reply = world.ai_sends(conversation)
     refused = Delivery.State.REFUSED

@@ -108,7 +108,7 @@ def test_a_key_of_another_conversation_sends_nothing_there(world: World, convers
     assert "Hello" not in str(refusal.value), "nor is its text quoted there"
 
 
-def test_who_may_only_view_has_no_box(conversation: Conversation, client: Client):
+def test_a_viewer_has_no_box_for_an_answer(conversation: Conversation, client: Client):
     viewer = User.objects.create_user("vera", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_conversation"))
     client.force_login(viewer)
@@ -167,7 +167,9 @@ def test_an_open_page_gets_deletions_but_not_messages_that_newer_messages_pushed
     assert (nothing["order"], len(nothing["gone"]), nothing["more"]) == ([], 50, False)
 
 
-def test_what_an_open_page_asks_does_not_grow_with_the_conversation(conversation: Conversation, admin_client: Client):
+def test_the_queries_of_an_open_page_do_not_grow_with_the_conversation(
+    conversation: Conversation, admin_client: Client
+):
     def cost() -> tuple[int, int]:
         with CaptureQueriesContext(connection) as queries:
             answer = news(admin_client, conversation)

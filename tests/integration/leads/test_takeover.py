@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 State = Lead.State
 
 
-def test_taken_over_the_ai_says_nothing_more(world, conversation):
+def test_after_a_takeover_the_ai_sends_nothing_more(world, conversation):
     world.incoming(conversation, "How much?")
     answer = world.ai_sends(conversation)
     conversation_take_over(conversation_id=conversation.id, by="olga")
@@ -29,7 +29,7 @@ def test_taken_over_the_ai_says_nothing_more(world, conversation):
     assert not LlmJob.objects.filter(state="due").exists()
 
 
-def test_taken_over_before_the_first_message_the_lead_is_not_lost(world):
+def test_a_takeover_before_the_first_message_does_not_lose_the_lead(world):
     lead = world.receive()
     conversation_take_over(conversation_id=lead.conversation.id, by="olga")
     lead.refresh_from_db()
@@ -117,7 +117,7 @@ def test_a_phone_message_beside_ours_is_found_when_ours_is_settled(world, conver
     assert conversation.owner_reason == "A team member wrote from the phone."
 
 
-def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, conversation):
+def test_conversations_that_cannot_be_judged_yet_do_not_keep_others_waiting(world, conversation):
     other = world.conversation(telegram_user_id=502, username="coffee_lover")
     for stuck in (conversation, other):
         UnclaimedMessage.objects.create(
@@ -131,7 +131,7 @@ def test_conversations_that_cannot_be_judged_yet_starve_no_other(world, conversa
     assert UnclaimedMessage.objects.filter(tried_at=None).count() == 0
 
 
-def test_our_message_whose_fate_is_unknown_is_no_takeover(world, conversation):
+def test_our_message_whose_outcome_is_unknown_is_no_takeover(world, conversation):
     world.incoming(conversation, "How much?")
     answer = world.ai_sends(conversation)
     leaving = world.claimed()
@@ -140,7 +140,7 @@ def test_our_message_whose_fate_is_unknown_is_no_takeover(world, conversation):
     assert texts(conversation, "phone") == []
 
 
-def test_what_an_operator_typed_in_two_lines_is_known_again_when_its_fate_is_unknown(world, conversation):
+def test_an_operators_message_of_two_lines_is_recognised_when_its_outcome_is_unknown(world, conversation):
     conversation_take_over(conversation_id=conversation.id)
     typed = operator_send(conversation_id=conversation.id, text="Two\r\nlines ")
     assert (typed.text, Delivery.objects.get(message=typed).text) == ("Two\nlines", "Two\nlines")
@@ -159,7 +159,7 @@ def test_messages_of_the_account_from_before_the_conversation_are_ignored(world,
     assert conversation.owner == "ai" and UnclaimedMessage.objects.count() == 0
 
 
-def test_a_phone_message_after_a_stop_wakes_nobody(world, conversation):
+def test_a_phone_message_after_a_stop_reopens_nothing(world, conversation):
     world.incoming(conversation, "stop")
     world.outgoing(conversation, "Sorry!")
     assert (conversation.owner, Lead.objects.get().state) == ("none", State.OPTED_OUT)

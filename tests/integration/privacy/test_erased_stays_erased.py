@@ -111,7 +111,7 @@ def test_a_message_that_is_leaving_is_waited_for(world):
     assert (Delivery.objects.get(id=late.id).peer_id or 0) < 0
 
 
-def test_an_outcome_that_comes_late_tells_nobody_who_it_was(world):
+def test_a_late_outcome_does_not_restore_the_persons_id(world):
     world.receive(telegram_user_id=ID, username=NAME)
     [out] = claim(ledger.owners(*world.managers)).outgoing
     Delivery.objects.filter(id=out.id).update(state="unknown")
@@ -211,7 +211,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
     assert search(str(ID), NAME, WORDS) == [] and OutboxEvent.objects.count() == before
 
 
-def test_a_name_that_resolves_to_an_erased_person_is_forgotten(world):
+def test_a_username_that_resolves_to_an_erased_person_is_removed(world):
     person_erase(Person(ID), by=Shell())
     suppression_add(telegram_user_id=None, username="wanderer", source=Suppression.Source.OPERATOR)
     assert suppression_resolve(telegram_user_id=ID, username="wanderer", by="a test")

@@ -104,7 +104,7 @@ def test_an_erasure_counts_the_rows_from_before_it_and_no_entry_of_its_own(world
     assert sum(person_erase(person_named("@never_met"), by=Shell())[0].values()) == 0
 
 
-def test_an_entry_that_is_deleted_meanwhile_does_not_take_the_silence_along(world, monkeypatch):
+def test_a_suppression_deleted_during_an_erasure_leaves_the_person_suppressed(world, monkeypatch):
     fill(world)
     close = locks.erasures_lock_exclusive
 
@@ -134,7 +134,7 @@ def test_an_erasure_that_was_cut_off_is_done_by_doing_it_again(world, monkeypatc
     assert search(NAME, WORDS, ANSWER) == []
 
 
-def test_an_export_holds_everything_as_plain_json(world, capsys):
+def test_an_export_contains_all_rows_as_plain_json(world, capsys):
     fill(world)
     call_command("export_person", str(ID))
     held = json.loads(capsys.readouterr().out)
@@ -161,7 +161,7 @@ def test_the_command_counts_asks_and_erases(world, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("who", ["maria", "@", "-100501", "0", "x y"])
-def test_who_is_meant_must_be_said(who):
+def test_the_command_needs_to_know_the_person(who):
     with pytest.raises(NotPossible, match="neither a Telegram id nor"):
         person_named(who)
 
@@ -225,6 +225,6 @@ def test_a_person_is_recognised_in_what_other_programs_write():
         assert not person.mentioned_in(text), text
 
 
-def test_an_export_of_nobody_is_empty():
+def test_the_export_of_an_unknown_person_is_empty():
     held = person_export(Person(12345), by=Shell())
     assert not any(rows for kinds in held["held"].values() for rows in kinds.values())

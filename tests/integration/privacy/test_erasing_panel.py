@@ -44,7 +44,7 @@ def url(row: Model, name: str, *more: str) -> str:
 
 
 @pytest.mark.parametrize("page", ["lead", "conversation"])
-def test_an_erasure_asks_first_names_nobody_afterwards_and_is_on_record(client, conversation, page):
+def test_an_erasure_asks_for_confirmation_shows_no_name_afterwards_and_is_on_record(client, conversation, page):
     row = conversation if page == "conversation" else conversation.lead
     assert "Erase the person" in client.get(url(row, "change")).content.decode()
     asked = client.get(url(row, "operate", "erase")).content.decode()
@@ -128,7 +128,7 @@ def test_each_room_names_the_models_of_which_it_exports_rows(conversation):
             assert any(row.keys() <= columns for row in rows for columns in known) or not rows, (room.name, kind)
 
 
-def test_an_account_of_the_team_is_nobody_to_erase(conversation):
+def test_an_account_of_the_team_cannot_be_erased(conversation):
     with pytest.raises(NotPossible, match="an account of the team"):
         person_erase(Person(conversation.bot.telegram_user_id), by=Shell())
     assert not Suppression.objects.filter(telegram_user_id=conversation.bot.telegram_user_id).exists()

@@ -61,7 +61,7 @@ def stored(bot: Bot) -> str:
 
 
 @pytest.mark.django_db
-def test_after_a_rotation_the_old_key_can_go(keys: Keys):
+def test_after_a_rotation_the_old_key_is_not_needed(keys: Keys):
     bots = [make_bot(f"bot{number}") for number in range(5)]
     keyring.key_remember()
     keys.have(NEW, OLD)
@@ -183,7 +183,7 @@ def test_a_database_that_never_saw_its_list_of_keys_is_checked_by_its_values(key
 
 
 @pytest.mark.django_db
-def test_a_key_that_wrote_here_once_is_missed_even_where_no_sample_shows_it(keys: Keys):
+def test_a_key_on_record_is_missed_even_if_no_sample_needs_it(keys: Keys):
     assert problem() == ""
     keys.have(NEW, OLD)
     assert problem() == ""
@@ -192,7 +192,7 @@ def test_a_key_that_wrote_here_once_is_missed_even_where_no_sample_shows_it(keys
 
 
 @pytest.mark.django_db
-def test_djangos_check_says_it_as_well(keys: Keys):
+def test_djangos_check_reports_it_too(keys: Keys):
     make_bot()
     call_command("check", databases=["default"])
     keys.have(OTHER)

@@ -148,5 +148,5 @@ def test_a_stop_is_understood(text):
         "Интересно, пишите",
     ],
 )
-def test_ordinary_talk_is_no_stop(text):
+def test_ordinary_messages_are_no_stop(text):
     assert not is_stop_request(text)

@@ -39,7 +39,7 @@ def small(seed: int) -> tuple[str, set[str]]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_every_drawn_variant_is_a_possible_one(seed):
+def test_every_rendered_variant_is_possible(seed):
     text, possible = small(seed)
     spintax.validate(text)
     assert {spintax.render(text, random.Random(n)) for n in range(20)} <= possible
