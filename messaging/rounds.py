@@ -1,4 +1,4 @@
-"""Rounds: work on rows one after the other, in which the failure of one does not stop the others."""
+"""Rounds: work on rows one after the other. A row that fails does not stop the work on the others."""
 
 import logging
 import time

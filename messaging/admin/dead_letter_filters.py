@@ -14,7 +14,7 @@ from panelkit.lists.bounded_counts import values_of
 # A filter with more choices would be unusable; operators can search instead.
 _MOST_CHOICES = 200
 _NONE = "-"
-# The reasons that RabbitMQ sets, and our own.
+# RabbitMQ's reasons, and the two reasons of CoolThing: unroutable and unpublished.
 REASONS = ("rejected", "expired", "delivery_limit", "maxlen", "unroutable", "unpublished")
 
 

@@ -52,7 +52,7 @@ class DeadLetterAdmin(DeadLetterEditing, FactAdmin):
     )
     list_before_template = "messaging/replay_matching.html"
     search_fields = ("body", "edited_body", "reason", "error", "queue", "routing_key", "=event_id")
-    search_help_text = "Searches bodies, reasons, errors, queues, routing keys, and whole event ids."
+    search_help_text = "Searches bodies, edited bodies, reasons, errors, queues, routing keys and whole event ids."
     ordering = ("-last_seen_at",)
     live_template = "messaging/dead_letter_history.html"
     readonly_fields = (

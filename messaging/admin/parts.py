@@ -19,7 +19,7 @@ from messaging.dead_letters.bodies import indented
 from panelkit.base import FactAdmin
 from panelkit.labels import preformatted
 
-# The most characters of a body that a page shows.
+# The maximum number of characters of a body on a page.
 _MOST_SHOWN = 200_000
 
 # The large columns of a dead letter that is loaded with `select_related`.

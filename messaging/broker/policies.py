@@ -1,4 +1,4 @@
-"""Policies of the virtual host: settings of exchanges that programs do not declare. Set through the management API."""
+"""Sets and compares the policies of the virtual host, over the management API. AMQP has no policies."""
 
 from collections.abc import Iterator
 from typing import Any

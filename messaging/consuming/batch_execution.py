@@ -25,7 +25,7 @@ from django.db import transaction
 from messaging.broker import topology
 from messaging.consuming import copies, failures
 from messaging.consuming.execution import Subscription, call_handler, event_of, handle_event, handle_message
-from messaging.consuming.failures import patiently
+from messaging.consuming.failures import retry_database_errors
 from messaging.consuming.processed_events import first_times, forget, record_seconds, record_seconds_after_commit
 from messaging.events import Event, UndecodableMessage
 from messaging.instrumentation import telemetry, timings, tracing
@@ -82,7 +82,7 @@ def _handle_batch(
     """Call the handler once with the whole batch, and after an error with each event alone. Returns those failures."""
     began = time.time_ns()
     try:
-        patiently(subscription.queue, lambda: _call_with_all(subscription, messages, taken), deadline)
+        retry_database_errors(subscription.queue, lambda: _call_with_all(subscription, messages, taken), deadline)
     except Reject:
         raise
     except Exception as problem:
@@ -127,7 +127,7 @@ def _handle_bundle(
     rest = dict(events)
     while rest:
         try:
-            done = patiently(
+            done = retry_database_errors(
                 subscription.queue, partial(_handle_in_transaction, subscription, messages, rest), deadline
             )
         except Reject:
@@ -187,7 +187,9 @@ def _handle_each_alone(
         with tracing.handling(message.headers.get(topology.TRACE_HEADER)):
             try:
                 with telemetry.processing(message):
-                    patiently(subscription.queue, partial(_alone, subscription, event, message, handled), deadline)
+                    retry_database_errors(
+                        subscription.queue, partial(_alone, subscription, event, message, handled), deadline
+                    )
             except Reject:
                 raise
             except Exception as problem:

@@ -130,7 +130,7 @@ class CeleryPool:
 
 
 def batch_size(queue: str) -> int:
-    """The most messages of a subscription that a child takes at once."""
+    """The maximum number of messages of a subscription that a child gets at once."""
     return topology.BATCHES.get(queue, topology.BUNDLE)
 
 

@@ -2,10 +2,11 @@
 
 Other programs may send messages without an id, neither in the body nor in the properties. A worker gives each of them
 an id (`amqp_message`). When the broker delivers a message again, after a worker died or lost its connection, it only
-marks the message as redelivered. Then a copy with the same content that was handled within `KNOWN_SECONDS` counts as
-this message, once. Messages with the same content cannot be distinguished at that moment: in doubt the message counts
-as handled, though it may have been another one that was. Without such a copy the message is handled, perhaps for the
-second time: handlers check the present state, and a second call adds at most a notification.
+marks the message as redelivered. If a message with the same content was handled within `KNOWN_SECONDS`, the redelivered
+message counts as that message and is not handled; each handled message is used up by one redelivery. Different messages
+with the same content cannot be distinguished here, so the handled message may have been another one. If no such message
+was handled, the redelivered message is handled, perhaps for the second time: handlers check the current state, and a
+second call adds at most a notification.
 """
 
 import uuid
@@ -29,7 +30,7 @@ KNOWN_SECONDS = 3600
 _CONTENT = 0x00C0_0001
 # Locked until the transaction ends: a second delivery waits for the first, which another worker may still handle.
 _LOCK = "SELECT pg_advisory_xact_lock(%s, content) FROM unnest(%s::int[]) AS content"
-# Each copy stands for one message. The copy with the most earlier deliveries is the best match.
+# Each row stands for one message. The row with the most earlier deliveries is the best match.
 _FIND = """
     UPDATE messaging_handledcopy SET found = %s WHERE id = (
         SELECT id FROM messaging_handledcopy

@@ -14,7 +14,7 @@ from celery.exceptions import Reject
 from django.db import transaction
 
 from messaging.consuming import copies, failures
-from messaging.consuming.failures import patiently
+from messaging.consuming.failures import retry_database_errors
 from messaging.consuming.processed_events import record_first_time, record_seconds
 from messaging.events import Event, UndecodableMessage, check_version, decode
 from messaging.instrumentation import timings
@@ -46,7 +46,7 @@ class Subscription:
 def consume(subscription: Subscription, message: ReceivedMessage) -> None:
     """The task of one message. Returns if the message was handled, and raises `Reject` if it was not."""
     try:
-        patiently(subscription.queue, lambda: handle_message(subscription, message))
+        retry_database_errors(subscription.queue, lambda: handle_message(subscription, message))
     except Reject:
         raise
     except Exception as problem:

@@ -1,4 +1,4 @@
-"""What happens if handling fails.
+"""Failures of handlers.
 
 The child waits for a database that is unavailable. Any other failure is recorded, and the message is rejected to the
 dead letters of its queue.
@@ -34,7 +34,7 @@ _TOO_LARGE = "54"
 T = TypeVar("T")
 
 
-def patiently(queue: str, work: Callable[[], T], deadline: float | None = None) -> T:
+def retry_database_errors(queue: str, work: Callable[[], T], deadline: float | None = None) -> T:
     """Call `work` and return its result, again after errors of the database until `deadline` (time.monotonic()).
 
     Raises `Reject(requeue=True)` if the database still fails then.

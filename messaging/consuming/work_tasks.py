@@ -13,7 +13,7 @@ from celery import Task
 from celery.signals import task_revoked
 
 from messaging.broker import topology
-from messaging.consuming.failures import patiently
+from messaging.consuming.failures import retry_database_errors
 from messaging.instrumentation import timings
 from messaging.models import HandlingFailure, ProcessedEvent
 from messaging.wire import storable
@@ -33,7 +33,7 @@ class WorkTask(Task):
     ignore_result = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return patiently(self.name, lambda: self.run(*args, **kwargs))
+        return retry_database_errors(self.name, lambda: self.run(*args, **kwargs))
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         """Record the error, because AMQP's reject has no reason. The archive finds the record by the task's id."""

@@ -1,4 +1,4 @@
-"""When this process's main loop last ran: the thread that sends heartbeats also runs while the loop hangs."""
+"""Records when this process's main loop last ran. Heartbeats do not show that: they come from another thread."""
 
 import functools
 import time

@@ -23,7 +23,7 @@ from messaging.observability import queue_stats
 
 # Names from the wire contract. A service without rows has the value 0.
 SERVICES = ("admin", "scripts", "scripts_watchdog", "parser", "manager", "notifier", "bots")
-# The publish rate is an average over so many seconds.
+# The publish rate is an average over this time.
 PUBLISH_WINDOW_SECONDS = 60
 
 

@@ -37,7 +37,7 @@ _PLAIN = re.compile(r"[ -~]{0,255}")
 
 
 class Unfit(Exception):
-    """No broker would ever take this message. The text is the reason."""
+    """Every broker would refuse this message. The text is the reason."""
 
 
 def publish(

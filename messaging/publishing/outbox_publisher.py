@@ -14,9 +14,10 @@ from messaging.messages import OutboxRow
 from messaging.publishing.publisher import BROKER_ERRORS, Publisher, is_refusal
 from messaging.publishing.unpublishable import mark_unpublishable
 
-# The most rows that are read, written to the socket and marked together.
+# The maximum number of rows that are read, written to the socket and marked together.
 BATCH = 500
-# The most unconfirmed rows. While the broker handles one batch, the relay prepares the next and marks the previous one.
+# The maximum number of unconfirmed rows. While the broker handles one batch, the relay prepares the next and marks the
+# previous one.
 WINDOW = 2 * BATCH
 # The longest delay (seconds) of a row after a lost NOTIFY, and of a takeover by another relay.
 POLL_SECONDS = 1.0

@@ -30,9 +30,10 @@ MAX_SHORT_STRING_BYTES = 255
 
 HEARTBEAT_SECONDS = 10
 _CONNECT_SECONDS = 5.0
-# A write without progress for longer means that the peer is dead. A broker with an alarm reports it, and is waited for.
+# A write without progress for longer means that the peer is dead. A broker with an alarm reports the alarm, and the
+# publisher then waits longer.
 _WRITE_SECONDS = 15.0
-# Without any confirm for so many seconds the connection is closed, and unconfirmed rows are sent again.
+# After this time without any confirm the connection is closed, and unconfirmed rows are sent again.
 CONFIRM_SECONDS = 30.0
 _READ_BYTES = 262_144
 # Seconds that a write or a read waits before the publisher checks the other direction.
@@ -49,7 +50,7 @@ class Outcome:
 
 
 def unfit_reason(row: OutboxRow) -> str:
-    """Why no broker would ever take this row, judged by its texts; "" if one may."""
+    """Why every broker would refuse this row, according to the row's texts; "" if they would not."""
     if len(row.body) > MAX_BODY_BYTES // 4 and (size := len(row.body.encode())) > MAX_BODY_BYTES:
         return f"the body has {size} bytes; the maximum is {MAX_BODY_BYTES}"
     if len(row.routing_key.encode()) > MAX_SHORT_STRING_BYTES:
@@ -63,7 +64,7 @@ def is_refusal(error: Exception | None, row: OutboxRow) -> bool:
     """Whether the broker's error concerns this message, not a broker that is not ready for any message."""
     code = getattr(error, "reply_code", 0)
     if code in (403, 404):
-        # One of our own exchanges is missing or forbidden. `manage.py setup_broker` repairs that.
+        # An exchange of the topology is missing or forbidden. `manage.py setup_broker` repairs that.
         return not topology.TOPOLOGY.has_exchange(row.exchange)
     return code in (311, 406, 501, 502)
 

@@ -11,7 +11,7 @@ from django.db.models import Model, Q, QuerySet
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-from messaging.consuming.failures import patiently
+from messaging.consuming.failures import retry_database_errors
 from messaging.database.locks import rows_lock, rows_lock_with
 from tests import lock_order, lock_watch
 from tests.integration import ledger
@@ -139,7 +139,7 @@ def test_what_stands_in_for_something_of_the_product_does_not_count(rows):
     _, _, mine = rows
     broken: list[str] = []
     with lock_watch.watching(broken.append):
-        patiently("a queue", lambda: bots(mine).update(username="everybody"))
+        retry_database_errors("a queue", lambda: bots(mine).update(username="everybody"))
     assert broken == []
 
 
