@@ -86,7 +86,7 @@ class KeywordAdmin(PanelAdmin):
 @admin.register(WatchedChat)
 class WatchedChatAdmin(PanelAdmin):
     form = WatchedChatForm
-    empty_hint = "Add a chat, its campaign and a parser bot. The bot then reads the chat for the campaign."
+    empty_hint = "Add a chat, its campaign and a parser account. The account then reads the chat for the campaign."
     list_display = ("chat", "campaign", "bot", "bot_state", "problem")
     list_filter = (("campaign", RelatedDropdownFilter), ("bot", AutocompleteSelectFilter))
     list_select_related = ("campaign", "chat")
@@ -94,7 +94,7 @@ class WatchedChatAdmin(PanelAdmin):
     autocomplete_fields = ("campaign", "chat", "bot")
     ordering = ("campaign__name", "chat__key")
 
-    @admin.display(description="bot state", ordering="bot__state")
+    @admin.display(description="account state", ordering="bot__state")
     def bot_state(self, watched: WatchedChat) -> str:
         return watched.bot.get_state_display()
 

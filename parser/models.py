@@ -48,7 +48,7 @@ class WatchedChat(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="watched_chats")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="watched_by")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="watches")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="watches", verbose_name="account")
 
     class Meta:
         constraints = [
@@ -72,10 +72,10 @@ class Hit(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="hits")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="hits")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="hits", verbose_name="account")
     chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="hits")
     peer_id = models.BigIntegerField(default=0, help_text="The chat's marked id when the message arrived")
-    message_id = models.BigIntegerField(help_text="The message's id as the parser bot sees it")
+    message_id = models.BigIntegerField(help_text="The message's id in the parser account")
     grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that the message belongs to")
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")

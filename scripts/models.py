@@ -157,14 +157,14 @@ class Casting(models.Model):
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="cast", db_column="sfc_id")
     slot = models.ForeignKey(Slot, on_delete=models.PROTECT, related_name="castings")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings", verbose_name="account")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["assignment", "slot"],
                 name="one_bot_per_slot",
-                violation_error_message="This slot already has a bot.",
+                violation_error_message="This slot already has an account.",
             ),
         ]
 
@@ -240,7 +240,7 @@ class Step(models.Model):
     line_id = models.UUIDField(help_text="The script's line, which may have been changed or deleted since")
     position = models.PositiveIntegerField()
     slot_name = models.CharField(max_length=50)
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="steps")
+    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="steps", verbose_name="account")
     text = models.TextField(help_text="The variant that was chosen for this play")
     reply_to = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="replies")
     delay_seconds = models.FloatField(help_text="Seconds between the previous line and this line")

@@ -30,7 +30,7 @@ OPERATIONS = (
         icon="play_arrow",
         variant="primary",
         when=when_in(State.DRAFT, State.FAILED),
-        confirm="The bots start to send the lines in all target chats. Lines that were sent cannot be taken back.",
+        confirm="The accounts start to send the lines in all target chats. Lines that were sent cannot be taken back.",
         missing=lambda assignment: services.assignment_missing(assignment=assignment),
         bulk=True,
     ),

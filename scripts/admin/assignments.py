@@ -48,7 +48,8 @@ offer(AssignmentForm, "scripts.Assignment")
 class AssignmentAdmin(PanelAdmin):
     form = AssignmentForm
     empty_hint = (
-        "Assign a script to a campaign, choose a bot for each slot and the target chats, and activate the assignment."
+        "Assign a script to a campaign, choose an account for each slot and the target chats, "
+        "and activate the assignment."
     )
     list_display = ("name", "campaign", "state_label", "progress", "why", "activated_at", "finished_at")
     list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))

@@ -111,7 +111,7 @@ class PreparationAdmin(PanelAdmin):
 @admin.register(Casting)
 class CastingAdmin(PreparationAdmin):
     form = CastingForm
-    empty_hint = "Choose the bot for each slot on the assignment's page."
+    empty_hint = "Choose the account for each slot on the assignment's page."
     list_display = ("slot", "bot", "assignment_name", "problem")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("assignment__script", "assignment__campaign", "slot")

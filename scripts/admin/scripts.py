@@ -47,7 +47,7 @@ class LineInline(OfOneScriptInline):
 @admin.register(Script)
 class ScriptAdmin(PanelAdmin):
     instead_of_deleting = "You can keep it: a script sends nothing without an activated assignment."
-    empty_hint = "Add a script: a dialogue whose lines are sent by the bots that you choose for its slots."
+    empty_hint = "Add a script: a dialogue whose lines are sent by the accounts that you choose for its slots."
     list_display = ("name", "slug", "lines_count", "slots_count", "created_at")
     list_filter = (("created_at", RangeDateTimeFilter),)
     search_fields = ("name", "slug")
@@ -78,7 +78,7 @@ class OfOneScriptAdmin(PanelAdmin):
 
 @admin.register(Slot)
 class SlotAdmin(OfOneScriptAdmin):
-    empty_hint = "A slot is a part in a script. You choose a bot for it when you assign the script to a campaign."
+    empty_hint = "A slot is a part in a script. You choose an account for it when you assign the script to a campaign."
     list_display = ("name", "script")
     list_filter = (("script", RelatedDropdownFilter),)
     list_select_related = ("script",)

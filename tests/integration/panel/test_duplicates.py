@@ -105,7 +105,7 @@ def _line(row: Any, **changed: Any) -> dict[str, Any]:
         (line_key, "The script already has a line with this key."),
         (line_position, "The script already has a line at this position."),
         (assignment, "The script already has an assignment in this campaign that has not ended."),
-        (casting, "This slot already has a bot."),
+        (casting, "This slot already has an account."),
         (target, "This chat is already a target of the assignment."),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_lines_form_refuses_what_the_activation_would(panel: Client):
 def test_the_confirmation_page_lists_what_is_missing_and_a_refusal_links_to_where_it_is_corrected(panel: Client):
     assignment = make_assignment()
     page = f"/admin/scripts/assignment/{assignment.pk}"
-    promise = "The bots start to send the lines"
+    promise = "The accounts start to send the lines"
     assert promise in shown(panel.get(f"{page}/do/activate/"))
     assignment.cast.filter(slot__name="guest").delete()
     asked = shown(panel.get(f"{page}/do/activate/"))
