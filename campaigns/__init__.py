@@ -1,1 +1,1 @@
-"""Campaigns, chats, owners' permissions, budgets and suppressions: the facts that the gate decides by."""
+"""Campaigns, chats, owners' permissions, budgets and suppressions: what the gate checks."""

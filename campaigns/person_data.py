@@ -35,7 +35,7 @@ class CampaignsPersonalData(PersonalData):
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        """Remove what the hash, which `campaigns.erasing` has written, replaces."""
+        """Remove the ids, usernames and reasons that the hash replaces. `campaigns.erasing` has written the hash."""
         locks.suppressions_lock_exclusive()
         known = _suppressions(person).exclude(person_hash="")
         # A suppression that the erasure itself wrote does not count as erased.

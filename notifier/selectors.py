@@ -13,7 +13,7 @@ from texts.wording import counted
 
 # The most failures of a channel that are counted; beyond that the text is "or more".
 MOST_COUNTED = 100
-# The error of a test notification that another one replaced.
+# The error of a test notification that another test replaced. It stands in stored rows.
 REPLACED = "another test was sent before this one arrived"
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ def collecting() -> Q:
 
 
 def failing() -> Q:
-    """Notifications whose last attempt failed, without tests that another one replaced."""
+    """Notifications whose last attempt failed, without tests that another test replaced."""
     return ~Q(error="") & ~Q(error=REPLACED) & ~Q(state=Notification.State.SENT)
 
 

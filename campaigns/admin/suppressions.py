@@ -1,4 +1,4 @@
-"""The pages of suppressions: people whom nobody writes to any more."""
+"""The pages of suppressions: people to whom no bot writes any more."""
 
 from typing import Any
 

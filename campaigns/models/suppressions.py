@@ -1,4 +1,4 @@
-"""Suppressions: people whom no bot writes to any more."""
+"""Suppressions: people to whom no bot writes any more."""
 
 import uuid
 
@@ -14,7 +14,7 @@ NOBODY_NAMED = "Enter the person's Telegram id, or the username if you do not kn
 
 
 class Suppression(models.Model):
-    """A person whom no bot writes to again, in any campaign.
+    """A person to whom no bot writes again, in any campaign.
 
     A suppression applies to a Telegram id. If an operator has entered only a username, the suppression applies to
     any person with the username until the id of that person is known. From then on it applies to the id, and the

@@ -80,7 +80,7 @@ def gap_of(permission: ChatPermission | Terms, now: datetime) -> Gap | None:
 
 
 def gap_at(chat: Chat, purpose: ChatPermission.Grant, now: datetime) -> Gap | None:
-    """Why no permission of this chat is in force at `now`; None when one is. Uses prefetched `chat.permissions`."""
+    """Why no permission of this chat is in force at `now`, or None. Uses prefetched `chat.permissions`."""
     given = [permission for permission in chat.permissions.all() if permission.purpose == purpose]
     if not given:
         return NONE_ON_RECORD

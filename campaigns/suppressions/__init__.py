@@ -1,1 +1,1 @@
-"""People whom nobody writes to any more: recorded, imported, looked up."""
+"""People to whom no bot writes any more: recorded, imported, looked up."""

@@ -53,7 +53,7 @@ def as_username(text: str) -> str:
 
 
 def _number(text: str) -> str:
-    """The digits of the number if the text is one, otherwise the text unchanged. Raises `Damaged`."""
+    """The digits if the text is a number, otherwise the text unchanged. Raises `Damaged`."""
     _refuse_error(text, "telegram_user_id")
     if _EXPONENT.fullmatch(text):
         raise Damaged(

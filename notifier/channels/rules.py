@@ -37,7 +37,7 @@ _WORD = r"(?:[^\s.*#]+|\*|#)"
 
 
 def pattern_problem(pattern: str) -> str:
-    """Why no event can match the pattern; "" if one can."""
+    """Why no event can match the pattern; "" if an event can."""
     if re.fullmatch(rf"{_WORD}(\.{_WORD})*", pattern):
         return ""
     return 'is not a topic pattern: enter words, * or #, separated by dots and without spaces, such as "*.crash"'

@@ -1,4 +1,4 @@
-"""The team hears of a permission's end once a stage, whoever looks and however often."""
+"""The team is notified of a permission's end once for each stage, however many processes check and however often."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -24,31 +24,33 @@ def permission() -> ChatPermission:
     return permission
 
 
-def told() -> list[str]:
+def reasons() -> list[str]:
     return list(OutboxEvent.objects.filter(routing_key="admin.error").order_by("id").values_list("body", flat=True))
 
 
-def test_each_stage_is_told_once(permission):
+def test_each_stage_is_notified_once(permission):
     looks = [(15, 0), (14, 1), (13, 0), (3, 1), (2.9, 0), (0, 1), (-1, 0)]
     for days, expected in looks:
         assert permissions_notify_expiring(now=END - days * DAY) == expected, days
-    assert ["in 14 days" in told()[0], "in 3 days" in told()[1], "expired at 2024-12-04" in told()[2]] == [True] * 3
-    assert all(permission.chat.key in text for text in told())
+    assert ["in 14 days" in reasons()[0], "in 3 days" in reasons()[1], "expired at 2024-12-04" in reasons()[2]] == [
+        True
+    ] * 3
+    assert all(permission.chat.key in text for text in reasons())
 
 
-def test_of_missed_stages_the_latest_is_told(permission):
+def test_of_missed_stages_the_latest_is_notified(permission):
     assert permissions_notify_expiring(now=END - DAY) == 1
-    assert len(told()) == 1 and "in 3 days" in told()[0]
+    assert len(reasons()) == 1 and "in 3 days" in reasons()[0]
 
 
-def test_what_is_revoked_or_has_no_end_is_not_told(permission):
+def test_a_revoked_or_endless_permission_is_not_notified(permission):
     ledger.make_chat()
     ChatPermission.objects.filter(pk=permission.pk).update(revoked_at=timezone.now())
     assert permissions_notify_expiring(now=END) == 0
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_looks_at_the_same_moment_tell_it_once(permission):
+def test_two_rounds_at_the_same_moment_notify_once(permission):
     def look(_: int) -> int:
         try:
             return permissions_notify_expiring(now=END)
@@ -57,4 +59,4 @@ def test_two_looks_at_the_same_moment_tell_it_once(permission):
 
     with ThreadPoolExecutor(3) as pool:
         assert sum(pool.map(look, range(3))) == 1
-    assert len(told()) == 1
+    assert len(reasons()) == 1

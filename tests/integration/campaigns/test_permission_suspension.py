@@ -1,4 +1,4 @@
-"""What Telegram says about an account's place in a chat, and what becomes of the owner's permission."""
+"""Which answers of Telegram about an account in a chat suspend the owner's permission."""
 
 import pytest
 
@@ -63,7 +63,7 @@ def test_the_rest_of_the_play_waits_when_one_line_was_refused(bot, chat):
     refused.refresh_from_db()
     waiting.refresh_from_db()
     assert (refused.state, waiting.state) == (Delivery.State.FAILED, Delivery.State.QUEUED)
-    assert "suspended until an operator has looked" in waiting.waiting_reason
+    assert "suspended until an operator checks the chat" in waiting.waiting_reason
     assert OutboxEvent.objects.filter(routing_key="bots.error", body__contains="suspended").count() == 1
 
 

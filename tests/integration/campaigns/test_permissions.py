@@ -48,7 +48,7 @@ def grant(chat: Chat, **facts: Any) -> ChatPermission:
         ({"revoked_at": NOW, "valid_until": NOW - DAY}, False),
     ],
 )
-def test_the_query_and_the_row_say_the_same_at_every_moment(chat, facts, in_force):
+def test_the_query_and_the_row_agree_at_every_moment(chat, facts, in_force):
     permission = grant(chat)
     ChatPermission.objects.update(**facts)
     permission.refresh_from_db()
@@ -69,7 +69,7 @@ def test_a_chat_without_any_record_has_none(chat):
         ({"valid_from": NOW + DAY}, "queued", "it begins at 2024-11-05 12:00 UTC."),
     ],
 )
-def test_the_gate_says_why_a_permission_is_not_in_force(chat, facts, state, reason):
+def test_the_gate_explains_why_a_permission_is_not_in_force(chat, facts, state, reason):
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     grant(chat, **facts)
     delivery = ledger.queue_line(bot, campaign, chat)
@@ -102,7 +102,7 @@ def test_revoking_refuses_what_is_queued(chat):
     assert ChatPermission.objects.get().revoked_reason == "The owner called."
 
 
-def test_a_suspended_permission_holds_what_is_queued_until_an_operator_has_looked(chat):
+def test_queued_messages_wait_under_a_suspended_permission_until_an_operator_resumes_it(chat):
     bot, campaign, clock = ledger.make_bot(), ledger.make_campaign(), ledger.Clock()
     permission = grant(chat)
     grant(chat, purpose=PARSE)

@@ -35,8 +35,8 @@ def panel(client: Client) -> Client:
 
 def offered(panel: Client, model: str, field: str) -> set[str]:
     app, name = model.split(".")
-    asked = {"app_label": app, "model_name": name, "field_name": field, "for_row": ""}
-    answer = panel.get(reverse("admin:autocomplete"), asked)
+    query = {"app_label": app, "model_name": name, "field_name": field, "for_row": ""}
+    answer = panel.get(reverse("admin:autocomplete"), query)
     return {result["text"] for result in json.loads(answer.content)["results"]}
 
 
@@ -67,7 +67,7 @@ def test_a_campaign_gets_only_managers_that_take_leads(world: World, panel: Clie
     accounts()
     assert offered(panel, "leads.campaignmanager", "bot") == {str(bot) for bot in world.managers}
     before = CampaignManager.objects.count()
-    for key, told in (
+    for key, refusal in (
         ("anna-actor", "anna-actor does not have the role manager: choose an account of the role manager."),
         ("off-manager", "off-manager is disabled: enable it on its page, or choose another account."),
         ("out-manager", "out-manager needs login: log it in on its page, or choose another account."),
@@ -76,8 +76,8 @@ def test_a_campaign_gets_only_managers_that_take_leads(world: World, panel: Clie
         ("fresh-manager", "fresh-manager was never logged in: log it in on its page, or choose another account."),
     ):
         bot = Bot.objects.get(key=key)
-        assert told in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=bot.pk)
-        assert told in text(panel.post(_campaign(world), _managers_inline(bot)))
+        assert refusal in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=bot.pk)
+        assert refusal in text(panel.post(_campaign(world), _managers_inline(bot)))
     assert CampaignManager.objects.count() == before
 
 
@@ -111,16 +111,16 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
     assert offered(panel, "parser.watchedchat", "chat") == {str(world.chat)}
     values = {"campaign": world.campaign.pk, "chat": bare.pk, "bot": world.parser.pk}
     watched = WatchedChat.objects.count()
-    told = "Bare: no permission to read it is in force: none is on record."
-    assert told in add(panel, "parser.watchedchat", **values)
+    refusal = "Bare: no permission to read it is in force: none is on record."
+    assert refusal in add(panel, "parser.watchedchat", **values)
     assert "it begins at" in add(panel, "parser.watchedchat", **values | {"chat": future.pk})
     manager = values | {"bot": world.managers[0].pk}
     assert "does not have the role parser: choose an account of the role parser." in add(
         panel, "parser.watchedchat", **manager
     )
     fresh = values | {"chat": world.chat.pk, "bot": Bot.objects.get(key="fresh-parser").pk}
-    told = "fresh-parser was never logged in: log it in on its page, or choose another account."
-    assert told in add(panel, "parser.watchedchat", **fresh)
+    refusal = "fresh-parser was never logged in: log it in on its page, or choose another account."
+    assert refusal in add(panel, "parser.watchedchat", **fresh)
     assert WatchedChat.objects.count() == watched
     world.chat.permissions.filter(purpose="parse").update(revoked_at=timezone.now(), revoked_reason="no more")
     BotSession.objects.filter(bot=world.parser).delete()
@@ -132,10 +132,10 @@ def test_a_campaign_watches_permitted_chats_with_parsers_that_read(world: World,
 
 def test_nothing_is_added_to_a_campaign_that_has_finished(world: World, panel: Client):
     Campaign.objects.update(state="finished")
-    told = "has finished for good: choose another campaign, or add a new one."
+    refusal = "has finished for good: choose another campaign, or add a new one."
     assert offered(panel, "leads.campaignmanager", "campaign") == set()
-    assert told in add(panel, "parser.keyword", campaign=world.campaign.pk, kind="plus", text="tea")
-    assert told in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=world.managers[0].pk)
+    assert refusal in add(panel, "parser.keyword", campaign=world.campaign.pk, kind="plus", text="tea")
+    assert refusal in add(panel, "leads.campaignmanager", campaign=world.campaign.pk, bot=world.managers[0].pk)
 
 
 def test_a_permission_is_recorded_for_chats_that_are_not_in_doubt(world: World, panel: Client):

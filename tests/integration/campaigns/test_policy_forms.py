@@ -1,4 +1,4 @@
-"""What the panel's forms of the gate's facts take, what they make of it, and what they say to the rest."""
+"""The panel's forms of what the gate reads: what they accept, what they store, and how they explain refusals."""
 
 import html
 from typing import Any
@@ -46,7 +46,7 @@ def budget(panel: Client, **fields: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "explanation"),
     [
         ({}, "Enter the person's Telegram id, or the username"),
         ({"reason": "A letter."}, "Enter the person's Telegram id, or the username"),
@@ -56,22 +56,24 @@ def budget(panel: Client, **fields: Any) -> str:
         ({"username": "@Wanderer"}, "This person is suppressed already, since 20"),
     ],
 )
-def test_a_suppression_of_nobody_or_of_somebody_suppressed_is_refused_in_words(panel: Client, given, said):
+def test_a_suppression_of_nobody_or_of_a_suppressed_person_is_refused_with_an_explanation(
+    panel: Client, given, explanation
+):
     suppression_add(telegram_user_id=501, source=Suppression.Source.WORDS)
     suppression_add(telegram_user_id=None, username="wanderer", source=Suppression.Source.WORDS)
     page = suppress(panel, **given)
-    assert said in page and "Constraint" not in page
+    assert explanation in page and "Constraint" not in page
     assert Suppression.objects.count() == 2
 
 
-def test_a_name_of_somebody_suppressed_by_id_is_refused_in_words(panel: Client):
+def test_the_username_of_a_person_suppressed_by_id_is_refused_with_an_explanation(panel: Client):
     make_world().receive(telegram_user_id=501, username="Sveta_Lebed")
     Suppression.objects.create(telegram_user_id=501, source=Suppression.Source.WORDS)
     assert "This person is suppressed already, since 20" in suppress(panel, username="@sveta_lebed")
     assert Suppression.objects.count() == 1
 
 
-def test_a_name_with_its_at_is_suppressed_and_told_with_one(panel: Client):
+def test_a_username_with_an_at_is_suppressed_and_shown_with_one_at(panel: Client):
     page = suppress(panel, username="@Wanderer")
     assert "@Wanderer" in page and "@@" not in page
     assert Suppression.objects.get().username == "wanderer"
@@ -94,7 +96,7 @@ def test_the_list_shows_which_budgets_count_nothing(panel: Client, scope: str, k
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "explanation"),
     [
         ({"scope": "campaign", "key": "nosuch"}, 'There is no campaign "nosuch": enter its slug or its id.'),
         ({"scope": "bot", "key": "anna"}, 'There is no account "anna": enter its key or its id.'),
@@ -104,14 +106,14 @@ def test_the_list_shows_which_budgets_count_nothing(panel: Client, scope: str, k
         ({"scope": "team", "window_seconds": 10**9}, "At most a year: 31622400 seconds."),
     ],
 )
-def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, given, said):
+def test_a_budget_that_would_count_nothing_is_refused_with_an_explanation(panel: Client, given, explanation):
     page = budget(panel, **given)
-    assert said in page and "Constraint" not in page
+    assert explanation in page and "Constraint" not in page
     assert not Budget.objects.exists()
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "explanation"),
     [
         ({"time_zone": "Europe/Nowhere"}, 'There is no time zone "Europe/Nowhere"'),
         ({"locale": "de"}, "Choose en or ru: "),
@@ -122,15 +124,15 @@ def test_a_budget_that_would_count_nothing_is_refused_in_words(panel: Client, gi
         ({"quiet_to": "08:00"}, "Enter both the beginning and the end of the quiet hours, or neither."),
     ],
 )
-def test_a_campaign_that_would_wait_for_ever_is_refused_in_words(panel: Client, given, said):
+def test_a_campaign_that_would_wait_for_ever_is_refused_with_an_explanation(panel: Client, given, explanation):
     fields = {"name": "Tea", "slug": "tea", "quiet_from": "", "quiet_to": "", **OTHERWISE_SOUND}
     page = send(panel, CAMPAIGNS + "add/", **{**fields, **given})
-    assert page.count(said) == 1 and "Constraint" not in page
+    assert page.count(explanation) == 1 and "Constraint" not in page
     assert not Campaign.objects.exists()
 
 
 @pytest.mark.parametrize(("given", "missing"), [("quiet_from", "quiet_to"), ("quiet_to", "quiet_from")])
-def test_a_missing_end_of_quiet_hours_is_told_at_its_field(panel: Client, given: str, missing: str):
+def test_a_missing_end_of_quiet_hours_is_shown_at_its_field(panel: Client, given: str, missing: str):
     answer = panel.post(CAMPAIGNS + "add/", {"name": "Tea", "slug": "tea", given: "22:00", **OTHERWISE_SOUND})
     assert answer.context["adminform"].form.errors == {
         missing: ["Enter both the beginning and the end of the quiet hours, or neither."]

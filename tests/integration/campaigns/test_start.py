@@ -1,4 +1,4 @@
-"""A campaign whose accounts cannot work is not started; the door says which, and what to do."""
+"""A campaign whose accounts cannot work is not started; the refusal names the accounts and what to do."""
 
 import html
 from typing import Any
@@ -78,23 +78,23 @@ def test_a_campaign_of_scripts_alone_needs_neither(world: World):
     assert start(world) == "running"
 
 
-def test_one_that_has_run_goes_on_without_them(world: World):
+def test_a_paused_campaign_continues_without_them(world: World):
     Campaign.objects.update(state=Campaign.State.RUNNING)
     campaign_pause(campaign_id=world.campaign.pk)
     assert campaign_resume(campaign_id=world.campaign.pk).state == "running"
 
 
-def test_its_page_says_so_instead_of_asking_and_the_list_when_it_is_pressed(world: World, client: Client):
+def test_its_page_shows_this_instead_of_a_confirmation_and_the_list_when_start_is_pressed(world: World, client: Client):
     client.force_login(User.objects.create_superuser("olga"))
     page = reverse("admin:campaigns_campaign_operate", args=[world.campaign.pk, "start"])
-    told = f"{world.parser} was never logged in: log it in on its page, or choose another account."
+    problem = f"{world.parser} was never logged in: log it in on its page, or choose another account."
 
     def shown(answer: Any) -> str:
         return html.unescape(answer.content.decode())
 
-    asked = shown(client.get(page, follow=True))
-    assert told in asked and "are sent from now on" not in asked
+    page_text = shown(client.get(page, follow=True))
+    assert problem in page_text and "are sent from now on" not in page_text
     chosen = {"action": "do_start", "_selected_action": [str(world.campaign.pk)], "_confirmed": "1"}
-    assert told in shown(client.post(reverse("admin:campaigns_campaign_changelist"), chosen, follow=True))
+    assert problem in shown(client.post(reverse("admin:campaigns_campaign_changelist"), chosen, follow=True))
     world.campaign.refresh_from_db()
     assert world.campaign.state == "draft"

@@ -1,4 +1,4 @@
-"""A suppression that was entered by name: it holds for a person as soon as it is known who that is."""
+"""A suppression that was entered with a username applies to a person's id as soon as the id is known."""
 
 import pytest
 from django.db import transaction
@@ -43,7 +43,7 @@ def parsed(world: World, user_id: int, username: str, text: str = "tea?") -> lis
     return message_match(bot_id=world.parser.id, message=message)
 
 
-def test_a_name_that_a_room_has_seen_is_somebody_at_once(world):
+def test_a_username_that_a_room_has_seen_gets_its_id_at_once(world):
     conversation = world.conversation()
     row = by_name()
     assert (row.telegram_user_id, row.username, row.resolved_by) == (501, "tea_lover", "our own records")
@@ -51,7 +51,7 @@ def test_a_name_that_a_room_has_seen_is_somebody_at_once(world):
     assert (conversation.owner, conversation.lead.state) == ("none", Lead.State.OPTED_OUT)
 
 
-def test_of_several_bearers_the_one_seen_last_is_meant(world):
+def test_of_several_people_with_a_username_the_last_seen_is_suppressed(world):
     parsed(world, 600, "wanderer")
     parsed(world, 601, "wanderer")
     Hit.objects.filter(telegram_user_id=600).update(said_at=ledger.START)
@@ -78,7 +78,7 @@ def test_a_name_that_nobody_knew_becomes_the_first_id_that_is_met_with_it(world,
     assert is_suppressed(telegram_user_id=501)
 
 
-def test_whoever_takes_the_name_later_is_not_silenced(world):
+def test_a_person_who_takes_the_username_later_is_not_suppressed(world):
     by_name()
     suppression_resolve(telegram_user_id=501, username="tea_lover", by="a test")
     other = world.receive(telegram_user_id=502)
@@ -87,7 +87,7 @@ def test_whoever_takes_the_name_later_is_not_silenced(world):
     assert Suppression.objects.get().telegram_user_id == 501
 
 
-def test_a_stop_does_not_touch_somebody_else_who_bears_the_name_in_another_campaign(world):
+def test_a_stop_does_not_concern_another_person_with_the_username_in_another_campaign(world):
     world.conversation(telegram_user_id=501)
     other = make_world()
     theirs = Conversation.objects.get(lead=other.receive(telegram_user_id=502))
@@ -105,19 +105,19 @@ def test_a_name_and_an_id_that_were_entered_apart_become_one(world):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("entered", ["by id", "by name after the claim"])
-def test_a_name_is_looked_up_before_anything_is_said_to_its_bearer(entered, monkeypatch):
-    """The delivery knows a name only; the bearer (4242, as the account says) asked for silence."""
+def test_a_username_is_looked_up_before_anything_is_sent_to_it(entered, monkeypatch):
+    """The delivery has only a username; the person with this username (4242, by the account's lookup) has opted out."""
     ledger.noting_origin()
     bot, campaign, stage = ledger.make_bot(), ledger.make_campaign(), Stage()
     account = stage.put(bot)
     if entered == "by id":
         suppression_add(telegram_user_id=4242, source=OPERATOR)
     else:
-        asked = account.person_id
+        original = account.person_id
 
         async def meanwhile(target):
             await in_db(by_name, "maria")
-            return await asked(target)
+            return await original(target)
 
         monkeypatch.setattr(account, "person_id", meanwhile)
     delivery = ledger.queue_message(bot, campaign, None, "Hello", peer_username="maria")
@@ -132,7 +132,7 @@ def test_a_name_is_looked_up_before_anything_is_said_to_its_bearer(entered, monk
     assert Suppression.objects.get().telegram_user_id == 4242
 
 
-def test_a_lead_known_by_name_who_turns_out_to_have_said_stop_is_opted_out(world):
+def test_a_lead_known_by_username_who_turns_out_to_be_suppressed_is_opted_out(world):
     suppression_add(telegram_user_id=501, username="other_name", source=OPERATOR)
     lead = world.receive(telegram_user_id=None)
     [out] = claim(ledger.owners(*world.managers)).outgoing

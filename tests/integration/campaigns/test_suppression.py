@@ -47,7 +47,7 @@ def test_a_suppression_learns_the_name_that_it_lacked():
     assert Suppression.objects.get().username == "maria"
 
 
-def test_a_suppression_must_name_somebody():
+def test_a_suppression_needs_an_id_or_a_username():
     with pytest.raises(ValueError, match="needs a Telegram id or a username"):
         suppression_add(telegram_user_id=None, username="@", source=WORDS)
 
@@ -90,14 +90,14 @@ def test_a_permission_is_in_force_until_it_is_revoked():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("what", ["campaign", "permission", "person"])
 def test_a_stop_waits_for_the_claim_under_way_and_then_counts_it(what, origin, monkeypatch):
-    """The claim has asked the gate and not yet committed: the stop returns after it, and sees what is leaving."""
+    """The claim has called the gate and not yet committed: the stop returns after it, and sees what is leaving."""
     claiming, go_on = threading.Event(), threading.Event()
-    asked = type(origin).verdicts
+    original = type(origin).verdicts
 
     def slowly(self, deliveries, *, now):
         claiming.set()
         assert go_on.wait(60)
-        return asked(self, deliveries, now=now)
+        return original(self, deliveries, now=now)
 
     monkeypatch.setattr(type(origin), "verdicts", slowly)
     bot, campaign, chat = ledger.make_bot(), ledger.make_campaign(), ledger.make_chat()

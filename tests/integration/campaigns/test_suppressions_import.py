@@ -46,11 +46,11 @@ def command(capsys: pytest.CaptureFixture[str], *args: Any) -> str:
     return capsys.readouterr().out
 
 
-def test_a_dry_run_says_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
+def test_a_dry_run_shows_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
     suppression_add(telegram_user_id=502, source=WORDS)
     path = tmp_path / "people.csv"
     path.write_bytes(f"{FILE},Wanderer,\n".replace(",", "\t").encode("utf-16"))
-    said = command(capsys, "import", path, "--dry-run")
+    output = command(capsys, "import", path, "--dry-run")
     for line in (
         "encoding: UTF-16, little-endian, by its byte order mark",
         "separator: tab",
@@ -59,7 +59,7 @@ def test_a_dry_run_says_what_is_in_a_file_and_changes_nothing(tmp_path, capsys):
         "2 would be suppressed, 1 is already suppressed, 0 damaged, 1 skipped",
         "nothing was changed",
     ):
-        assert f"{path}: {line}" in said
+        assert f"{path}: {line}" in output
     assert Suppression.objects.count() == 1
 
 
@@ -197,7 +197,7 @@ def kept() -> int:
     return Session.objects.count() - 1
 
 
-def test_the_panel_shows_what_it_understood_and_applies_that(client: Client):
+def test_the_panel_shows_how_the_file_was_read_and_applies_that(client: Client):
     suppression_add(telegram_user_id=502, source=WORDS)
     page = upload(client, f"{FILE}1.5E+9,,\n501,,\n".replace(",", ";").encode("utf-16"))
     for text in (
@@ -230,7 +230,7 @@ def test_another_encoding_and_separator_are_chosen_on_the_preview(client: Client
     assert Suppression.objects.get().reason == "źle"
 
 
-def test_what_was_not_shown_is_not_applied(client: Client):
+def test_a_file_that_was_not_shown_is_not_applied(client: Client):
     upload(client, FILE.encode())
     seen = client.get(PREVIEW).context["draft"].token
     upload(client, b"username\nsomebody_else\n")
@@ -239,7 +239,7 @@ def test_what_was_not_shown_is_not_applied(client: Client):
     assert (Suppression.objects.count(), kept()) == (0, 1)
 
 
-def test_a_file_goes_when_it_is_given_up_or_an_hour_old(client: Client):
+def test_a_file_is_deleted_when_the_import_is_cancelled_or_after_an_hour(client: Client):
     upload(client, FILE.encode())
     assert "Nothing was imported" in decide(client, "drop")
     assert kept() == 0
@@ -252,7 +252,7 @@ def test_a_file_goes_when_it_is_given_up_or_an_hour_old(client: Client):
     assert kept() == 0
 
 
-def test_what_is_no_table_and_what_is_too_large_is_refused_in_words(client: Client, monkeypatch: Any):
+def test_a_file_without_a_table_or_too_large_is_refused_with_an_explanation(client: Client, monkeypatch: Any):
     assert "people.xlsx cannot be imported: it is a spreadsheet" in upload(client, b"PK\x03\x04", "people.xlsx")
     assert "Suppress " not in client.get(PREVIEW).content.decode()
     assert "cannot be imported" in decide(client, "apply")
@@ -287,6 +287,6 @@ def test_who_may_not_add_suppressions_may_not_import(client: Client):
     assert exported.decode().startswith("telegram_user_id,username,source,reason,created_at")
 
 
-def test_the_form_says_how_a_name_is_resolved(client: Client):
+def test_the_form_explains_how_a_username_is_resolved(client: Client):
     page = client.get(reverse("admin:campaigns_suppression_add")).content.decode()
     assert "applies to every person with this username" in page

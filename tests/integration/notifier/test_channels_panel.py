@@ -1,4 +1,4 @@
-"""What an operator enters for a channel, and what the page says of it."""
+"""What an operator enters for a channel, and what the page shows about it."""
 
 import html
 from datetime import timedelta
@@ -34,7 +34,7 @@ def add(panel: Client, kind: str, address: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "address", "said"),
+    ("kind", "address", "explanation"),
     [
         ("file", "/root/.bashrc", "Enter the name of a file in NOTIFICATION_FILES_DIR"),
         ("file", ".bashrc", "Enter the name of a file in NOTIFICATION_FILES_DIR"),
@@ -44,9 +44,9 @@ def add(panel: Client, kind: str, address: str) -> str:
         ("apprise", "mailto://me:secret@example.org?template=/etc/passwd", "these options only"),
     ],
 )
-def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address, said):
+def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address, explanation):
     answer = add(panel, kind, address)
-    assert said in answer and address not in answer
+    assert explanation in answer and address not in answer
     assert "Enter this value again" in answer and ("`.env`" in answer or "OUTGOING" not in answer)
     assert not Channel.objects.exists()
 
@@ -60,24 +60,24 @@ def test_an_address_that_cannot_work_is_refused_at_the_door(panel, kind, address
         ("apprise", "tgram://123456789:abcdefghijklmnopqrstuvwxyz_0123456/-100123"),
     ],
 )
-def test_an_address_that_may_work_is_taken_without_asking_anybody(panel, kind, address):
+def test_an_address_that_may_work_is_accepted_without_a_lookup(panel, kind, address):
     assert add(panel, kind, address) == ""
     assert Channel.objects.get().address == address
 
 
 def test_another_kind_needs_another_address(panel):
-    made = Channel.objects.create(name="team", kind="file", address="team.jsonl")
-    url = reverse("admin:notifier_channel_change", args=[made.pk])
+    channel = Channel.objects.create(name="team", kind="file", address="team.jsonl")
+    url = reverse("admin:notifier_channel_change", args=[channel.pk])
     answer = panel.post(url, {"name": "team", "kind": "webhook", "address": "", "enabled": "on", **RULES})
     assert "enter an address of the new kind" in answer.content.decode()
     assert Channel.objects.get().kind == "file"
 
 
-def test_a_channel_of_an_earlier_release_says_what_to_do(panel):
-    made = Channel.objects.create(name="team", kind="file", address="/var/log/secret.jsonl")
+def test_the_page_of_a_channel_of_an_earlier_release_shows_what_to_do(panel):
+    channel = Channel.objects.create(name="team", kind="file", address="/var/log/secret.jsonl")
     for url in (
         reverse("admin:notifier_channel_changelist"),
-        reverse("admin:notifier_channel_change", args=[made.pk]),
+        reverse("admin:notifier_channel_change", args=[channel.pk]),
     ):
         shown = panel.get(url).content.decode()
         assert (
@@ -85,7 +85,7 @@ def test_a_channel_of_an_earlier_release_says_what_to_do(panel):
         )
 
 
-def test_a_new_channel_without_a_rule_gets_the_usual_ones_and_one_with_a_rule_keeps_it(panel):
+def test_a_new_channel_without_a_rule_gets_the_default_rules_and_a_channel_with_a_rule_keeps_it(panel):
     add(panel, "file", "team.jsonl")
     assert set(Rule.objects.values_list("pattern", flat=True)) == set(DEFAULT_PATTERNS)
     fields = {"name": "other", "kind": "file", "address": "other.jsonl", "enabled": "on"}
@@ -95,12 +95,12 @@ def test_a_new_channel_without_a_rule_gets_the_usual_ones_and_one_with_a_rule_ke
 
 
 @pytest.fixture
-def made(tmp_path, settings) -> Channel:
+def channel(tmp_path, settings) -> Channel:
     settings.NOTIFICATION_FILES_DIR = str(tmp_path)
     return Channel.objects.create(name="team", kind="file", address="team.jsonl", enabled=False)
 
 
-def ask_for_a_test(panel: Client, channel: Channel):
+def request_test(panel: Client, channel: Channel):
     return panel.post(reverse("admin:notifier_channel_operate", args=[channel.pk, "test"]), {"_confirmed": "1"})
 
 
@@ -108,49 +108,49 @@ def shown(panel: Client, channel: Channel) -> str:
     return panel.get(reverse("admin:notifier_channel_change", args=[channel.pk])).content.decode()
 
 
-def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, made, tmp_path):
-    assert "Last test" not in shown(panel, made)
-    asked = panel.get(ask_for_a_test(panel, made).url).content.decode()
-    assert "team gets a test notification" in asked and "tested" not in asked
-    assert "On its way" in shown(panel, made) and not (tmp_path / "team.jsonl").exists()
+def test_a_test_is_sent_by_a_worker_and_the_page_shows_what_became_of_it(panel, channel, tmp_path):
+    assert "Last test" not in shown(panel, channel)
+    page = panel.get(request_test(panel, channel).url).content.decode()
+    assert "team gets a test notification" in page and "tested" not in page
+    assert "On its way" in shown(panel, channel) and not (tmp_path / "team.jsonl").exists()
     test = Notification.objects.get()
     notification_send(notification_id=test.pk)
-    assert "arrived" in shown(panel, made) and "Test: " in (tmp_path / "team.jsonl").read_text()
+    assert "arrived" in shown(panel, channel) and "Test: " in (tmp_path / "team.jsonl").read_text()
 
 
-def test_a_test_that_fails_says_why_and_the_next_one_takes_its_place(panel, made, tmp_path):
+def test_a_test_that_fails_shows_why_and_the_next_test_replaces_it(panel, channel, tmp_path):
     (tmp_path / "team.jsonl").mkdir()
-    ask_for_a_test(panel, made)
+    request_test(panel, channel)
     first = Notification.objects.get()
     notification_send(notification_id=first.pk)
-    assert "Not delivered: file: Is a directory. The next attempt is at" in shown(panel, made)
+    assert "Not delivered: file: Is a directory. The next attempt is at" in shown(panel, channel)
     Channel.objects.update(address="/nowhere")
-    ask_for_a_test(panel, made)
+    request_test(panel, channel)
     first.refresh_from_db()
     assert (first.state, first.error) == ("failed", "another test was sent before this one arrived")
     notification_send(notification_id=Notification.objects.get(state="queued").pk)
-    assert "Not delivered: file: enter the name of a file" in shown(panel, made)
+    assert "Not delivered: file: enter the name of a file" in shown(panel, channel)
 
 
-def test_who_may_not_change_a_channel_may_not_test_it(made):
+def test_who_may_not_change_a_channel_may_not_test_it(channel):
     viewer = User.objects.create_user("vera", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_channel"))
     client = Client()
     client.force_login(viewer)
-    assert ask_for_a_test(client, made).status_code == 403
-    assert "Send a test" not in shown(client, made) and not Notification.objects.exists()
+    assert request_test(client, channel).status_code == 403
+    assert "Send a test" not in shown(client, channel) and not Notification.objects.exists()
 
 
-def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_until_something_arrives(panel, made):
+def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_until_something_arrives(panel, channel):
     pages = [
-        reverse("admin:notifier_channel_change", args=[made.pk]),
+        reverse("admin:notifier_channel_change", args=[channel.pk]),
         reverse("admin:notifier_channel_changelist"),
         reverse("admin:index"),
     ]
-    made.enabled = True
-    made.save()
+    channel.enabled = True
+    channel.save()
     now = timezone.now()
-    fields = {"channel": made, "routing_key": "bots.error", "title": "Error in bots"}
+    fields = {"channel": channel, "routing_key": "bots.error", "title": "Error in bots"}
     Notification.objects.create(
         event_id=uuid4(), state="queued", attempts=9, error="HTTP 502", due_at=now + timedelta(minutes=5), **fields
     )
@@ -163,11 +163,11 @@ def test_a_failing_channel_shows_on_its_page_in_the_list_and_on_the_overview_unt
         assert "HTTP 502" not in panel.get(page).content.decode()
 
 
-def test_a_pattern_that_can_never_match_is_refused_in_words_on_both_pages(panel, made):
+def test_a_pattern_that_can_never_match_is_refused_with_an_explanation_on_both_pages(panel, channel):
     form = {"name": "team", "kind": "file", "address": "", "rules-TOTAL_FORMS": 1, "rules-INITIAL_FORMS": 0}
     pages = {
-        reverse("admin:notifier_channel_change", args=[made.pk]): form | {"rules-0-pattern": "bots. error"},
-        reverse("admin:notifier_rule_add"): {"channel": made.pk, "pattern": "bots. error"},
+        reverse("admin:notifier_channel_change", args=[channel.pk]): form | {"rules-0-pattern": "bots. error"},
+        reverse("admin:notifier_rule_add"): {"channel": channel.pk, "pattern": "bots. error"},
     }
     for page, fields in pages.items():
         shown = html.unescape(panel.post(page, fields).content.decode())

@@ -1,4 +1,4 @@
-"""What comes to wait for an operator is one event, and a bounded number of notifications."""
+"""Each thing that waits for an operator causes one event, and all of them a bounded number of notifications."""
 
 import json
 from datetime import timedelta
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 WORDS = "my private words about tea"
 
 
-def told(ending: str = "") -> list[dict[str, Any]]:
+def published(ending: str = "") -> list[dict[str, Any]]:
     rows = OutboxEvent.objects.filter(exchange=topology.EVENTS_EXCHANGE, routing_key__endswith=ending).order_by("id")
     return [json.loads(row.body) for row in rows]
 
@@ -53,18 +53,18 @@ def answered(world: World, conversation: Conversation, **facts: Any) -> None:
     job_apply(question=question, answered=LlmResponse(answer, 1, 1), now=timezone.now())
 
 
-def test_an_ai_that_asks_for_an_operator_is_one_event_without_what_was_written(
+def test_an_ai_that_needs_an_operator_causes_one_event_without_what_was_written(
     world: World, conversation: Conversation
 ):
     answered(world, conversation, action="handover")
-    [event] = told("manager.handover")
+    [event] = published("manager.handover")
     assert (event["conversation_id"], event["campaign_id"]) == (str(conversation.id), str(world.campaign.id))
-    assert event["reason"] == "The AI asks for an operator." and WORDS not in json.dumps(told())
+    assert event["reason"] == "The AI asks for an operator." and WORDS not in json.dumps(published())
 
 
 def test_an_operator_who_takes_over_is_not_needed(world: World, conversation: Conversation):
     conversation_take_over(conversation_id=conversation.id, by="olga")
-    assert told("manager.handover") == []
+    assert published("manager.handover") == []
 
 
 def test_a_first_contact_that_waits_for_approval_is_one_event_however_often_its_hit_comes():
@@ -72,7 +72,7 @@ def test_a_first_contact_that_waits_for_approval_is_one_event_however_often_its_
     event = world.event()
     world.receive(**event)
     world.receive(**event)
-    [approval] = told("manager.approval")
+    [approval] = published("manager.approval")
     assert Lead.objects.get().state == "awaiting_approval"
     assert approval["lead_id"] == str(Lead.objects.get().id) and "tea_lover" not in json.dumps(approval).lower()
     assert "Where do you buy" not in json.dumps(approval)
@@ -88,14 +88,14 @@ def test_a_dead_letter_is_one_event_while_it_waits_and_another_when_it_comes_bac
     body = json.dumps({"id": str(uuid4()), "message": WORDS}).encode()
     letter = dies(body)
     dies(body, count=2)
-    [event] = told("manager.dead_letter")
+    [event] = published("manager.dead_letter")
     assert (event["letter_id"], event["queue"]) == (letter.pk, topology.LEADS_QUEUE)
     assert event["reason"] == "leads_exchange/lead.*, rejected" and WORDS not in json.dumps(event)
     dead_letter_discard(letter_id=letter.pk, by="olga", reason="")
     dies(body, count=3)
-    assert len(told("manager.dead_letter")) == 2
+    assert len(published("manager.dead_letter")) == 2
     dead_letter_replay(letter_id=letter.pk, by="olga")
-    assert len(told("manager.dead_letter")) == 2
+    assert len(published("manager.dead_letter")) == 2
 
 
 @pytest.mark.parametrize(
@@ -108,24 +108,24 @@ def test_a_dead_letter_is_one_event_while_it_waits_and_another_when_it_comes_bac
 )
 def test_what_would_notify_of_itself_is_kept_and_notifies_of_nothing(queue, exchange, key):
     dies(queue=queue, exchange=exchange, **{"routing-keys": [key]})
-    assert DeadLetter.objects.count() == 1 and told() == []
+    assert DeadLetter.objects.count() == 1 and published() == []
 
 
 def test_a_message_of_the_default_exchange_is_named_by_its_queue_in_words():
     dies(queue=topology.LEADS_QUEUE, exchange="", **{"routing-keys": [topology.LEADS_QUEUE]})
-    assert told("manager.dead_letter")[0]["reason"] == "sent directly to leads_queue, rejected"
+    assert published("manager.dead_letter")[0]["reason"] == "sent directly to leads_queue, rejected"
 
 
 def test_another_event_that_the_notifier_cannot_handle_is_notified_of():
     dies(queue=topology.NOTIFIER_QUEUE, exchange=topology.EVENTS_EXCHANGE, **{"routing-keys": ["parser.error"]})
-    assert len(told("notifier.dead_letter")) == 1
+    assert len(published("notifier.dead_letter")) == 1
 
 
 def test_a_restricted_account_is_one_event():
     bot = ledger.make_bot()
     bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
     bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
-    [event] = told()
+    [event] = published()
     assert "ask @SpamBot in Telegram why, then release the account" in event["reason"]
 
 
@@ -138,12 +138,12 @@ def test_a_play_that_fails_is_one_event_and_one_that_the_watchdog_ends_is_its_cr
     assert lost is not None
     while left := [each for each in queued(assignment) if each.chat_id == lost.chat_id]:
         settle(left[0], state="failed", reason="CHAT_WRITE_FORBIDDEN")
-    [event] = told("scripts.play_failed")
+    [event] = published("scripts.play_failed")
     assert (event["play_id"], event["sfc_id"]) == (str(lost.pk), str(assignment.pk))
     assert "no line was" in event["reason"] and "CHAT_WRITE_FORBIDDEN" in event["reason"]
     Bot.objects.update(state=Bot.State.BANNED)
     services.plays_supervise(now=timezone.now())
-    assert len(told("scripts.play_failed")) == 1 and len(told("scripts.crash")) == 1
+    assert len(published("scripts.play_failed")) == 1 and len(published("scripts.crash")) == 1
 
 
 # From here on: notifications.
@@ -247,7 +247,7 @@ def test_several_channels_and_events_in_one_transaction_change_no_row_of_another
     assert [row.count for row in Notification.objects.all()] == [3, 3]
 
 
-def test_after_a_quiet_time_the_next_one_is_notified_of_at_once(channel):
+def test_after_a_quiet_time_the_next_event_is_notified_at_once(channel):
     approvals(1, campaign := uuid4())
     Notification.objects.update(bundle_at=timezone.now() - BUNDLED)
     approvals(1, campaign)

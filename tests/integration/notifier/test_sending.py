@@ -1,4 +1,4 @@
-"""Events become notifications of the channels that have a rule for them, each sent once or said to have failed."""
+"""Events become notifications of the channels with a rule for them; each is sent once or shown as failed."""
 
 import json
 import logging
@@ -84,7 +84,7 @@ def test_the_notification_of_a_dead_account_has_its_name_and_what_is_to_be_done(
     assert Notification.objects.get().title == f"Account Anna Petrova {action}"
 
 
-def test_a_script_is_told_of_by_its_name_and_an_unknown_thing_by_its_id(file):
+def test_a_title_has_the_name_of_a_script_and_the_id_of_an_unknown_object(file):
     channel(file, "#")
     assignment, unknown = make_assignment(), uuid4()
     happens("scripts.started", id=str(uuid4()), sfc_id=str(assignment.pk), chats=[1])

@@ -19,7 +19,7 @@ from panelkit.errors import NotPossible
         (b"<html><script>alert(1)</script>", "text/plain"),
     ],
 )
-def test_a_file_is_what_its_content_says(content, content_type):
+def test_the_type_of_a_file_is_decided_by_its_content(content, content_type):
     assert type_of(content) == content_type
 
 

@@ -81,12 +81,12 @@ HOURS = [("22:00", "08:00"), ("22:00", "02:30"), ("02:15", "02:45"), ("01:30", "
 @pytest.mark.parametrize(("zone", "evening"), NIGHTS)
 @pytest.mark.parametrize(("start", "end"), HOURS)
 def test_a_night_has_one_stretch_of_quiet_whose_end_is_known_from_its_first_minute(zone, evening, start, end):
-    """Minute by minute: the end that is told is the first minute that is not quiet."""
+    """Minute by minute: the returned end is the first minute that is not quiet."""
     hours: dict[str, Any] = {"time_zone": zone, "start": time.fromisoformat(start), "end": time.fromisoformat(end)}
     minutes = [utc(evening) + timedelta(minutes=minute) for minute in range(24 * 60)]
-    told = [quiet_until(minute, **hours) for minute in minutes]
+    ends = [quiet_until(minute, **hours) for minute in minutes]
     stretches, last = [], None
-    for minute, until in zip(minutes, told, strict=True):
+    for minute, until in zip(minutes, ends, strict=True):
         if until is not None and last is None:
             stretches.append(until)
         if last is not None:

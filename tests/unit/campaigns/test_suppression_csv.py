@@ -58,7 +58,7 @@ ENCODED: dict[str, tuple[bytes, str, str, str]] = {
 
 
 @pytest.mark.parametrize("encoding", ENCODED)
-def test_encoding_and_separator_are_found_out_and_told(encoding: str):
+def test_encoding_and_separator_are_detected_and_shown(encoding: str):
     content, text, says, separator = ENCODED[encoding]
     found = read(content)
     assert found.entries[0].reason == text.split("maria")[1].strip("\t;\r\n")
@@ -100,12 +100,12 @@ def test_a_name_in_a_column_that_is_not_read_is_shown():
     ]
 
 
-def test_of_two_reasons_the_one_that_is_called_so_is_read_and_of_two_ids_none():
+def test_of_two_columns_with_reasons_the_one_called_reason_is_read_and_two_ids_are_refused():
     assert read(b"id,notes,reason\n7,a,b\n").entries == [SuppressionEntry(7, "", IMPORT, "b")]
     assert "there are two columns telegram_user_id" in read(b"id,telegram id\n1,7\n").problem
 
 
-def test_columns_that_mean_nothing_here_are_told():
+def test_columns_that_are_not_read_are_shown():
     found = read(b"phone,Telegram ID,created_at\n1,7,x\n")
     assert found.understood()[2:] == ["columns: Telegram ID → telegram_user_id", "not read: phone, created_at"]
 
@@ -159,7 +159,7 @@ def test_an_id_is_taken_if_it_can_mean_one_person_only(cell: str, number: int | 
         ("123.456", "telegram_user_id '123.456' may be damaged: '.' may separate thousands or decimals"),
     ],
 )
-def test_what_a_spreadsheet_has_damaged_is_said_to_be_so(cell: str, says: str):
+def test_a_cell_that_a_spreadsheet_has_damaged_is_refused_with_the_cause(cell: str, says: str):
     assert read(f"telegram_user_id;x\n{cell};\n".encode()).damaged.lines[0].startswith(f"line 2: {says}")
 
 
@@ -201,7 +201,7 @@ def test_a_username_is_taken_with_its_at_sign_or_as_a_link(cell: str, name: str 
         ('username,reason\nmaria,"two\nlines"\nno\n', "line 4: has 1 fields"),
     ],
 )
-def test_a_damaged_line_is_told_and_the_others_are_read(text: str, damaged: str):
+def test_a_damaged_line_is_reported_and_the_others_are_read(text: str, damaged: str):
     header = text.partition("\n")[0]
     sound = "77" if header.startswith("tele") else "zoe_z"
     found = read(f"{text}{sound}{',' * header.count(',')}\n".encode())
@@ -209,12 +209,12 @@ def test_a_damaged_line_is_told_and_the_others_are_read(text: str, damaged: str)
     assert found.entries[-1].telegram_user_id == 77 or found.entries[-1].username == "zoe_z"
 
 
-def test_a_second_line_about_somebody_is_skipped():
+def test_a_second_line_about_a_person_is_skipped():
     found = read(b"username\nmaria\n@MARIA\n")
     assert (len(found.entries), found.skipped.lines) == (1, ["line 3: is the same person as line 2"])
 
 
-def test_every_line_is_counted_and_the_first_ones_are_told():
+def test_every_line_is_counted_and_the_first_lines_are_shown():
     found = read(b"username\n" + b"1\n" * 500).damaged
     assert (found.count, len(found.lines), found.more) == (500, MOST_LISTED, 400)
 

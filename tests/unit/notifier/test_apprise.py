@@ -154,7 +154,7 @@ def test_a_service_gets_the_title_the_whole_text_and_the_link(receiver):
     assert json.loads(body)["message"] == "The whole text\nhttps://panel.example/admin/"
 
 
-def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver):
+def test_a_services_refusal_is_reported_with_its_status_and_a_redirect_is_a_refusal(receiver):
     """One process each is a second: the statuses are looked at one by one below."""
     receiver.status = 302
     with pytest.raises(TransportError) as caught:
@@ -164,7 +164,7 @@ def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver
 
 
 @pytest.mark.parametrize(
-    ("outcome", "said", "permanent"),
+    ("outcome", "message", "permanent"),
     [
         ({"status": 401}, "the service answered HTTP 401", True),
         ({"status": 429}, "the service answered HTTP 429", False),
@@ -175,8 +175,8 @@ def test_a_services_refusal_is_told_by_its_status_and_a_redirect_is_one(receiver
         ({"status": 200}, "did not accept the notification", False),
     ],
 )
-def test_what_an_outcome_means(outcome, said, permanent):
-    with pytest.raises(TransportError, match=said) as caught:
+def test_what_an_outcome_means(outcome, message, permanent):
+    with pytest.raises(TransportError, match=message) as caught:
         apprise._failed({"status": 0, "refused": False, "problem": "", "waits": {"retry-after": "7"}} | outcome)
     assert caught.value.permanent is permanent
     assert caught.value.retry_after == (7 if outcome.get("status", 0) >= 300 else None)
@@ -314,7 +314,7 @@ def test_options_are_looked_at_as_apprise_itself_has_read_them(monkeypatch):
     assert not outcome.sent and outcome.problem.startswith("the address may have these options only")
 
 
-def test_a_redirect_is_not_followed_whatever_the_service_asks_for(receiver, monkeypatch):
+def test_a_redirect_is_not_followed_whatever_the_service_answers(receiver, monkeypatch):
     import requests
 
     receiver.status = 307
@@ -328,7 +328,7 @@ def test_a_redirect_is_not_followed_whatever_the_service_asks_for(receiver, monk
 @pytest.mark.parametrize(
     ("status", "description"), [(401, "Unauthorized"), (400, "Bad Request: chat not found"), (429, "Too Many Requests")]
 )
-def test_what_telegram_refuses_is_told_by_its_status_and_the_token_by_nobody(
+def test_a_refusal_of_telegram_is_reported_with_its_status_and_without_the_token(
     receiver, telegram, capfd, status, description
 ):
     receiver.status = status

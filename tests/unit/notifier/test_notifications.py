@@ -100,7 +100,7 @@ def test_titles_are_readable(key, body, title):
          "1 play of script Tulips failed: see why. Chat: no"),
     ],
 )  # fmt: skip
-def test_a_title_says_what_waits_and_what_to_do(key, body, count, title):
+def test_a_title_shows_what_waits_and_what_to_do(key, body, count, title):
     assert title_of(key, body, name_of, count=count) == title
 
 
@@ -121,7 +121,7 @@ def folder(tmp_path, settings):
     return tmp_path / "notifications"
 
 
-def test_a_file_gets_one_line_each(folder):
+def test_a_file_gets_a_line_for_each_notification(folder):
     path = folder / "notes.jsonl"
     send("file", path.name, CONTENT)
     send("file", path.name, CONTENT)
@@ -217,7 +217,7 @@ def test_a_webhook_gets_a_post_with_json(receiver):
 
 
 @pytest.mark.parametrize(("status", "permanent"), [(500, False), (429, False), (404, True), (302, True)])
-def test_a_refusal_says_whether_it_is_final(receiver, status, permanent):
+def test_a_refusal_shows_whether_it_is_final(receiver, status, permanent):
     receiver.answers = [status]
     with pytest.raises(TransportError, match=str(status)) as caught:
         send("webhook", receiver.url, CONTENT)
@@ -241,7 +241,7 @@ def test_an_allowed_host_is_connected_to_by_its_address_and_called_by_its_name(r
     assert headers["Host"] == f"localhost:{receiver.server_port}"
 
 
-def test_a_receiver_that_is_away_is_asked_later():
+def test_a_receiver_that_is_unreachable_is_tried_later():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/secret-token"
@@ -250,7 +250,7 @@ def test_a_receiver_that_is_away_is_asked_later():
     assert not caught.value.permanent and "secret" not in str(caught.value)
 
 
-def test_a_receiver_that_is_silent_is_asked_later(monkeypatch):
+def test_a_receiver_that_is_silent_is_tried_later(monkeypatch):
     monkeypatch.setattr("notifier.channels.transports.webhook.TIMEOUT_SECONDS", 0.1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
