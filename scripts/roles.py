@@ -20,7 +20,7 @@ class ActorHandler:
     reads_private = False
 
     def wanted(self, now: datetime) -> set[UUID]:
-        return selectors.bots_on_stage(now=now, near=NEAR)
+        return selectors.bots_wanted(now=now, near=NEAR)
 
     def chats(self, bot_id: UUID) -> list[Chat]:
         return selectors.chats_of_actor(bot_id=bot_id)

@@ -22,7 +22,7 @@ UNUSABLE_BOTS = (Bot.State.BANNED, Bot.State.NEEDS_LOGIN)
 TO_COME = (Step.State.PENDING, Step.State.QUEUED)
 
 # A step's earliest time: the time at which its play's queued step may be sent, plus the delays of the steps up to it.
-_ON_STAGE = """
+_BOTS_WANTED = """
     SELECT bot_id FROM (
         SELECT step.bot_id,
                max(greatest(delivery.due_at, delivery.waiting_until)) OVER (PARTITION BY step.run_id) AS head,
@@ -46,14 +46,14 @@ _ON_STAGE = """
 """
 
 
-def bots_on_stage(*, now: datetime, near: timedelta) -> set[UUID]:
+def bots_wanted(*, now: datetime, near: timedelta) -> set[UUID]:
     """The actors that must be connected.
 
     They have a line that is due within `near`, have a message that is being sent, or are cast in an active assignment,
     which starts at once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_ON_STAGE, [now + near])
+        cursor.execute(_BOTS_WANTED, [now + near])
         return {row[0] for row in cursor.fetchall()}
 
 

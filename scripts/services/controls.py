@@ -59,7 +59,8 @@ def assignment_stop(*, assignment_id: UUID, reason: str = "") -> Assignment:
 def assignment_clear(*, assignment_id: UUID, reason: str, now: datetime) -> None:
     """Clear a stopped assignment: cancel waiting deliveries, end its plays, and end it when no message is being sent.
 
-    Only a part of a very large assignment, so that the caller need not wait long; the watchdog clears the rest.
+    Of a very large assignment it clears only a part, so that the caller does not wait long. The watchdog clears the
+    rest.
     """
     for play_id in (
         uncleared().filter(assignment_id=assignment_id).order_by("pk").values_list("pk", flat=True)[:CLEARED_AT_ONCE]

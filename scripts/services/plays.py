@@ -43,7 +43,7 @@ def step_settle(*, delivery: Delivery, now: datetime) -> None:
         step.save(update_fields=["state", "reason", "settled_at"])
         play.progressed_at, play.incident = now, ""
         play.save(update_fields=["progressed_at", "incident"])
-        play_go_on(play, now=now)
+        play_continue(play, now=now)
 
 
 def _why_not(delivery: Delivery) -> str:
@@ -52,7 +52,7 @@ def _why_not(delivery: Delivery) -> str:
     return delivery.error or delivery.waiting_reason or delivery.get_state_display().lower()
 
 
-def play_go_on(play: Play, *, now: datetime) -> None:
+def play_continue(play: Play, *, now: datetime) -> None:
     """Queue the next step of a locked play, or end the play.
 
     A line that replies to an unsent line is not sent either.

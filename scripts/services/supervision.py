@@ -19,7 +19,7 @@ from messaging.publishing.outbox import publish_on_commit
 from messaging.rounds import all_of, for_each
 from scripts.models import Assignment, Play, Step
 from scripts.services import controls
-from scripts.services.plays import ALIVE, play_go_on, step_settle
+from scripts.services.plays import ALIVE, play_continue, step_settle
 from scripts.services.rows import assignment_locked, play_locked, short
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def _resume(play_id: UUID, now: datetime) -> bool:
             return False
         step = play.steps.filter(state=Step.State.QUEUED).select_related("delivery").first()
         if step is None:
-            play_go_on(play, now=now)
+            play_continue(play, now=now)
             return True
         if step.delivery is None or step.delivery.state not in Delivery.FINAL:
             return False
