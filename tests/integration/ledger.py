@@ -21,9 +21,9 @@ DISCLOSED = "Hi! I am an AI assistant of Green Gardens. Reply STOP and I will no
 
 @dataclass
 class NotingOrigin:
-    """Allows unless told otherwise, and remembers what was settled."""
+    """Allows every message without a verdict in `answers`, and records what was settled."""
 
-    told: dict[UUID, Verdict] = field(default_factory=dict)
+    answers: dict[UUID, Verdict] = field(default_factory=dict)
     settled: list[tuple[UUID, str]] = field(default_factory=list)
     failing: bool = False
 
@@ -31,7 +31,7 @@ class NotingOrigin:
         pass
 
     def verdicts(self, deliveries: Sequence[Delivery], *, now: datetime) -> dict[UUID, Verdict]:
-        return {delivery.id: self.told.get(delivery.origin_id, ALLOW) for delivery in deliveries}
+        return {delivery.id: self.answers.get(delivery.origin_id, ALLOW) for delivery in deliveries}
 
     def settle(self, delivery: Delivery, *, now: datetime) -> None:
         if self.failing:

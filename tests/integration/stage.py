@@ -17,7 +17,7 @@ from tests.support import wait_until
 
 
 @dataclass(frozen=True)
-class Said:
+class SentText:
     message_id: int
     target: Target
     text: str
@@ -26,13 +26,13 @@ class Said:
 
 @dataclass
 class FakeAccount:
-    """Says what it is told, once for each random_id. `answers` are taken in turn: an error instead of the answer, or
-    LOST: the message is said, but the answer does not arrive."""
+    """Sends each text once per random_id. `answers` are used in turn: an error instead of the answer, or LOST if the
+    message is sent but the answer does not arrive."""
 
     answers: list[TelegramError | str] = field(default_factory=list)
     lookup_errors: list[TelegramError] = field(default_factory=list)
     visible: Callable[[str], int | None] = lambda text: None
-    said: dict[int, Said] = field(default_factory=dict)
+    sent: dict[int, SentText] = field(default_factory=dict)
     requests: list[int] = field(default_factory=list)
     before_send: threading.Event | None = None
     entered: threading.Event = field(default_factory=threading.Event)
@@ -45,10 +45,10 @@ class FakeAccount:
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, TelegramError):
             raise answer
-        said = self.said.setdefault(random_id, Said(len(self.said) + 1, target, text, reply_to))
+        message = self.sent.setdefault(random_id, SentText(len(self.sent) + 1, target, text, reply_to))
         if answer == LOST:
             raise TransientError("CONNECTION_LOST")
-        return SentMessage(said.message_id, datetime.now(UTC), 4242)
+        return SentMessage(message.message_id, datetime.now(UTC), 4242)
 
     async def person_id(self, target: PersonTarget) -> int:
         if self.lookup_errors:
@@ -60,14 +60,14 @@ class FakeAccount:
     ) -> int | None:
         if self.lookup_errors:
             raise self.lookup_errors.pop(0)
-        found = [said.message_id for said in self.said.values() if (said.target, said.text) == (target, text)]
+        found = [said.message_id for said in self.sent.values() if (said.target, said.text) == (target, text)]
         return max((number for number in found if number not in exclude), default=None)
 
     async def find_message(self, peer_id: int, *, from_user_id: int, text: str, since: datetime) -> int | None:
         return self.visible(text)
 
     def texts(self) -> list[str]:
-        return [said.text for said in self.said.values()]
+        return [said.text for said in self.sent.values()]
 
 
 LOST = "lost"

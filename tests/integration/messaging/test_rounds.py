@@ -261,7 +261,7 @@ def test_a_poisoned_delivery_that_is_judged_by_itself_does_not_block_the_next(qu
 
 def test_a_delivery_that_cannot_be_refused_does_not_block_the_next(queue_of_three):
     origin, owners, (stuck, behind, other) = queue_of_three
-    origin.told[stuck.origin_id] = Refuse("no")
+    origin.answers[stuck.origin_id] = Refuse("no")
     origin.failing = True
     first, second = claim(owners, first_only=owners), claim(owners, first_only=owners)
     assert ([out.id for out in first.outgoing], first.refused) == ([other.id], 0)
@@ -271,7 +271,7 @@ def test_a_delivery_that_cannot_be_refused_does_not_block_the_next(queue_of_thre
 
 def test_a_connection_that_breaks_while_one_is_refused_loses_nothing_that_was_claimed(queue_of_three, monkeypatch):
     origin, owners, (stuck, _, other) = queue_of_three
-    origin.told[stuck.origin_id] = Refuse("no")
+    origin.answers[stuck.origin_id] = Refuse("no")
     origin.failing = True
     monkeypatch.setattr(claiming, "incident_report", Mock(side_effect=InterfaceError("the connection is closed")))
     batch = claim(owners, first_only=owners)

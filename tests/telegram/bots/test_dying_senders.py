@@ -35,22 +35,22 @@ class Left:
     """What a dead process left behind, and what its successor had to do."""
 
     state: Delivery.State
-    said: bool
+    sent: bool
     attempts: int
 
     @property
     def repeats(self) -> int:
         """How often its successor told Telegram what Telegram knew already."""
-        return int(self.said and self.state != State.SENT)
+        return int(self.sent and self.state != State.SENT)
 
 
 LEFT = {
-    "before_the_claim": Left(State.QUEUED, said=False, attempts=0),
-    "after_the_claim": Left(State.SENDING, said=False, attempts=1),
-    AFTER_THE_REQUEST: Left(State.SENDING, said=True, attempts=1),
-    "after_the_answer": Left(State.SENDING, said=True, attempts=1),
-    "before_the_commit": Left(State.SENDING, said=True, attempts=1),
-    "after_the_commit": Left(State.SENT, said=True, attempts=1),
+    "before_the_claim": Left(State.QUEUED, sent=False, attempts=0),
+    "after_the_claim": Left(State.SENDING, sent=False, attempts=1),
+    AFTER_THE_REQUEST: Left(State.SENDING, sent=True, attempts=1),
+    "after_the_answer": Left(State.SENDING, sent=True, attempts=1),
+    "before_the_commit": Left(State.SENDING, sent=True, attempts=1),
+    "after_the_commit": Left(State.SENT, sent=True, attempts=1),
 }
 
 
@@ -128,7 +128,7 @@ def check(company: Company, bot: Bot, delivery: Delivery, point: str, origin: le
     killed(company, bot, point)
     delivery.refresh_from_db()
     assert (delivery.state, delivery.attempts) == (left.state, left.attempts)
-    assert seen(company) == ([(delivery.text, 0)] if left.said else [])
+    assert seen(company) == ([(delivery.text, 0)] if left.sent else [])
     taken_over(company, bot)
     # Sent after it: when this has gone, nothing of the first is under way.
     after = ledger.queue_message(bot, delivery.campaign, company.pavel.id, "That was all.", peer_username="pavel_here")

@@ -25,7 +25,7 @@ class Halfway(threading.Event):
         self._account, self._half = account, half
 
     def is_set(self) -> bool:
-        return super().is_set() or len(self._account.said) < self._half
+        return super().is_set() or len(self._account.sent) < self._half
 
 
 def test_when_a_pause_has_nothing_leaving_nothing_more_is_sent(stage):
@@ -38,16 +38,16 @@ def test_when_a_pause_has_nothing_leaving_nothing_more_is_sent(stage):
         for number in range(40):
             ledger.queue_message(bot, campaign, 7, str(number))
     stage.start()
-    wait_until(lambda: sum(len(account.said) for account in accounts) >= 8)
+    wait_until(lambda: sum(len(account.sent) for account in accounts) >= 8)
     campaign_pause(campaign_id=campaign.id)
     for gate in paused:
         gate.set()
     wait_until(lambda: deliveries_leaving(campaign_id=campaign.id) == 0)
-    said = [len(account.said) for account in accounts]
-    assert sum(said) < 160
+    sent = [len(account.sent) for account in accounts]
+    assert sum(sent) < 160
     waiting = Delivery.objects.filter(state=State.QUEUED).exclude(waiting_reason="")
     wait_until(lambda: waiting.filter(waiting_reason__contains="paused").count() >= len(bots))
-    assert [len(account.said) for account in accounts] == said
+    assert [len(account.sent) for account in accounts] == sent
     campaign_resume(campaign_id=campaign.id)
     wait_until(lambda: not Delivery.objects.exclude(state=State.SENT).exists())
     assert [account.texts() for account in accounts] == [[str(number) for number in range(40)]] * 4
@@ -94,7 +94,7 @@ def test_the_former_owners_late_answer_changes_nothing(stage, origin):
     Delivery.objects.filter(id=delivery.id).update(lease_epoch=2)
     del stage.sessions[bot.id]
     gate.set()
-    wait_until(lambda: len(account.said) == 1)
+    wait_until(lambda: len(account.sent) == 1)
     stage.close()
     assert Delivery.objects.get(id=delivery.id).state == State.SENDING
     assert origin.settled == []

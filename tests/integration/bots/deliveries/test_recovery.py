@@ -18,7 +18,7 @@ from campaigns.services import campaign_finish, campaign_pause
 from telegram.errors import ChatRefuses, HistoryTooLong, PeerRefuses, RetryAfter, TransientError
 from telegram.types import PersonTarget
 from tests.integration import ledger
-from tests.integration.stage import FakeAccount, Said, Stage
+from tests.integration.stage import FakeAccount, SentText, Stage
 from tests.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ class Left:
         self.account = stage.put(self.bot, epoch=2)
 
     def was_said(self) -> None:
-        self.account.said[self.out.random_id] = Said(1, PersonTarget(4242, "", None, None), "Hello", None)
+        self.account.sent[self.out.random_id] = SentText(1, PersonTarget(4242, "", None, None), "Hello", None)
 
     def until(self, state: Delivery.State) -> Delivery:
         def look() -> bool:
@@ -52,10 +52,10 @@ def long_ago() -> dict[str, Any]:
     return {"first_attempt_at": timezone.now() - recovery.REPEAT_FOR}
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_a_new_owner_repeats_the_request_with_its_random_id(stage, origin, said):
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_new_owner_repeats_the_request_with_its_random_id(stage, origin, sent):
     left = Left(stage)
-    if said:
+    if sent:
         left.was_said()
     stage.start()
     delivery = left.until(State.SENT)
@@ -72,16 +72,16 @@ def test_a_repeat_does_not_wait_for_the_budget_that_it_has_used(stage):
     left.until(State.SENT)
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_after_a_pause_it_is_looked_up_and_never_sent(stage, origin, said):
+@pytest.mark.parametrize("sent", [True, False])
+def test_after_a_pause_it_is_looked_up_and_never_sent(stage, origin, sent):
     left = Left(stage)
-    if said:
+    if sent:
         left.was_said()
     campaign_pause(campaign_id=left.campaign.id)
     stage.start()
-    delivery = left.until(State.SENT if said else State.QUEUED)
+    delivery = left.until(State.SENT if sent else State.QUEUED)
     assert left.account.requests == []
-    if not said:
+    if not sent:
         assert "paused" in delivery.waiting_reason
         assert delivery.counted_at is None
         assert origin.settled == []

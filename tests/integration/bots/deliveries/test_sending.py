@@ -76,7 +76,7 @@ def test_flood_wait_is_kept_in_full_and_waited_for(stage, origin):
     block = BotBlock.objects.get(bot=bot)
     assert (block.method, block.peer_id, block.reason) == ("SendMessage", 0, "FLOOD_WAIT_42")
     assert delivery.waiting_until == block.until >= before + timedelta(seconds=42)
-    assert (delivery.counted_at, account.said, origin.settled) == (None, {}, [])
+    assert (delivery.counted_at, account.sent, origin.settled) == (None, {}, [])
     BotBlock.objects.all().delete()
     campaign_pause(campaign_id=campaign.id)
     campaign_resume(campaign_id=campaign.id)
@@ -171,7 +171,7 @@ def test_after_an_unknown_error_the_same_random_id_is_used_up_to_the_limit_of_at
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
     until_state(delivery, State.FAILED)
-    assert (delivery.error_kind, account.said) == ("transient", {})
+    assert (delivery.error_kind, account.sent) == ("transient", {})
     assert account.requests == [delivery.random_id] * len(account.requests)
     assert len(account.requests) <= recovery.MAX_ATTEMPTS + 1
     assert origin.settled == [(delivery.id, State.FAILED)]
@@ -313,10 +313,10 @@ def test_a_rule_that_changed_while_the_sender_was_deaf_is_followed(stage, origin
     bot, campaign = ledger.make_bot(), ledger.make_campaign()
     stage.put(bot)
     delivery = ledger.queue_message(bot, campaign, 7)
-    origin.told[delivery.origin_id] = Wait(timezone.now() + timedelta(days=1), "Tomorrow.")
+    origin.answers[delivery.origin_id] = Wait(timezone.now() + timedelta(days=1), "Tomorrow.")
     stage.start()
     until(delivery, lambda row: row.waiting_reason == "Tomorrow.")
-    origin.told.clear()
+    origin.answers.clear()
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -353,7 +353,7 @@ def test_in_a_basic_group_a_reply_waits_until_its_account_sees_the_message(stage
     assert (answer.state, account.requests) == (State.QUEUED, [])
     account.visible = {"A question": 77}.get
     until_state(answer, State.SENT)
-    assert [said.reply_to for said in account.said.values()] == [77]
+    assert [message.reply_to for message in account.sent.values()] == [77]
 
 
 def test_in_a_basic_group_a_reply_to_what_its_account_never_sees_fails(stage, origin):

@@ -72,7 +72,7 @@ def test_a_delivery_that_simply_leaves_is_created_claimed_sent_and_settled(stage
 
 def test_hundreds_of_judgements_are_a_handful_of_rows(stage: Stage, origin: ledger.NotingOrigin):
     for number in range(60):
-        origin.told[stage.delivery.origin_id] = Wait(None, "The person is typing.")
+        origin.answers[stage.delivery.origin_id] = Wait(None, "The person is typing.")
         stage.judge()
         stage.judge()
         if number % 3 == 0:
@@ -88,7 +88,7 @@ def test_hundreds_of_judgements_are_a_handful_of_rows(stage: Stage, origin: ledg
 def test_a_new_end_of_the_same_wait_adds_no_event(stage: Stage, origin: ledger.NotingOrigin):
     for minute in range(5):
         until = stage.clock.now + timedelta(seconds=30 + minute)
-        origin.told[stage.delivery.origin_id] = Wait(until, "The budget is used up.")
+        origin.answers[stage.delivery.origin_id] = Wait(until, "The budget is used up.")
         stage.judge()
     assert stage.story()[1:] == [("waited", "The budget is used up.", 1)]
 
@@ -128,7 +128,7 @@ def test_a_delivery_that_an_operator_or_a_rule_ended_shows_who_and_why(origin: l
         ("cancelled", "cancelled by olga", 1),
         ("settled", f"{ledger.ORIGIN} was notified", 1),
     ]
-    origin.told[refused.delivery.origin_id] = Refuse("The play is over.")
+    origin.answers[refused.delivery.origin_id] = Refuse("The play is over.")
     refused.judge()
     assert refused.story()[1][:2] == ("refused", "The play is over.")
     unknown.take()

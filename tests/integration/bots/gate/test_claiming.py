@@ -95,7 +95,7 @@ def test_messages_to_one_place_leave_in_order_though_the_first_waits(bot, campai
     first, second = ledger.queue_message(bot, campaign, 7, "1"), ledger.queue_message(bot, campaign, 7, "2")
     elsewhere = ledger.queue_message(bot, campaign, 8, "elsewhere")
     until = clock.now + timedelta(hours=1)
-    origin.told[first.origin_id] = Wait(until, "Later.")
+    origin.answers[first.origin_id] = Wait(until, "Later.")
     mine = ledger.owners(bot)
     [out] = claim(mine, clock=clock).outgoing
     assert out.id == elsewhere.id
@@ -104,7 +104,7 @@ def test_messages_to_one_place_leave_in_order_though_the_first_waits(bot, campai
     assert claim(mine, clock=clock).outgoing == []
     assert waiting(second) == (BEHIND, None)
     clock.forward(hours=1)
-    del origin.told[first.origin_id]
+    del origin.answers[first.origin_id]
     assert [out.text for out in claim(mine, clock=clock).outgoing] == ["1"]
     finish(first)
     assert [out.text for out in claim(mine, clock=clock).outgoing] == ["2"]
@@ -112,7 +112,7 @@ def test_messages_to_one_place_leave_in_order_though_the_first_waits(bot, campai
 
 def test_many_waiting_deliveries_do_not_hide_the_next(bot, campaign, clock, origin):
     paused = [ledger.queue_message(bot, campaign, peer) for peer in range(100, 100 + PER_BOT)]
-    origin.told = {delivery.origin_id: Wait(None, "Paused.") for delivery in paused}
+    origin.answers = {delivery.origin_id: Wait(None, "Paused.") for delivery in paused}
     due = ledger.queue_message(bot, campaign, 7)
     mine = ledger.owners(bot)
     batch = claim(mine, clock=clock)
@@ -124,11 +124,11 @@ def test_for_a_bot_in_first_only_the_gate_checks_only_the_first_delivery(bot, ca
     first, second = ledger.queue_message(bot, campaign, 7), ledger.queue_message(bot, campaign, 8)
     other = ledger.make_bot()
     others = [ledger.queue_message(other, campaign, peer) for peer in (9, 10)]
-    origin.told = {delivery.origin_id: Wait(None, "Paused.") for delivery in (first, second, *others)}
+    origin.answers = {delivery.origin_id: Wait(None, "Paused.") for delivery in (first, second, *others)}
     mine = ledger.owners(bot, other)
     batch = claim(mine, first_only=[bot.id], clock=clock)
     assert batch.waiting == {bot.id: [first.id], other.id: [delivery.id for delivery in others]}
-    del origin.told[second.origin_id]
+    del origin.answers[second.origin_id]
     assert [out.id for out in claim(mine, skip=[first.id], first_only=[bot.id], clock=clock).outgoing] == [second.id]
 
 
@@ -144,7 +144,7 @@ def test_pausing_a_campaign_makes_its_messages_wait_and_resuming_sends_them(bot,
 
 def test_a_refused_delivery_settles_once(bot, campaign, chat, clock, origin):
     delivery = ledger.queue_line(bot, campaign, chat)
-    origin.told[delivery.origin_id] = Refuse("The play was stopped.")
+    origin.answers[delivery.origin_id] = Refuse("The play was stopped.")
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).judged == 0
     delivery.refresh_from_db()
@@ -276,10 +276,10 @@ def test_a_flood_wait_for_another_method_does_not_block_sending(bot, campaign, c
 
 def test_a_rule_that_changed_ends_a_wait_with_a_known_end(bot, campaign, chat, clock, origin):
     delivery = ledger.queue_line(bot, campaign, chat)
-    origin.told[delivery.origin_id] = Wait(clock.now + timedelta(days=1), "Tomorrow.")
+    origin.answers[delivery.origin_id] = Wait(clock.now + timedelta(days=1), "Tomorrow.")
     mine = ledger.owners(bot, chats=[chat])
     claim(mine, clock=clock)
-    origin.told.clear()
+    origin.answers.clear()
     assert claim(mine, clock=clock).judged == 0
     assert forget_waits([bot.id]) == 1
     assert len(claim(mine, clock=clock).outgoing) == 1

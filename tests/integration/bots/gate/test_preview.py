@@ -131,12 +131,12 @@ def test_a_chat_that_the_account_could_not_enter_is_waited_for(facts):
 def test_a_queued_delivery_gets_the_answer_that_its_sender_gets(facts, origin):
     delivery = ledger.queue_line(facts["bot"], facts["campaign"], facts["chat"])
     mine = ledger.owners(facts["bot"], chats=[facts["chat"]])
-    origin.told[delivery.origin_id] = Wait(None, "The play is paused.")
+    origin.answers[delivery.origin_id] = Wait(None, "The play is paused.")
     assert delivery_preview(delivery_id=delivery.id).verdict == Wait(None, "The play is paused.")
     claim(mine)
     delivery.refresh_from_db()
     assert delivery.waiting_reason == "The play is paused."
-    origin.told.clear()
+    origin.answers.clear()
     assert isinstance(delivery_preview(delivery_id=delivery.id).verdict, Allow)
     assert [out.id for out in claim(mine).outgoing] == [delivery.id]
     with pytest.raises(Delivery.DoesNotExist):
