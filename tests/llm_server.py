@@ -25,7 +25,7 @@ class LlmServer:
         self.llm.add_fault(LLMFault(kind=kind, times=times, seconds=seconds))
 
     @property
-    def asked(self) -> int:
+    def request_count(self) -> int:
         return len(self.llm.requests)
 
 
@@ -64,12 +64,12 @@ def llm_server() -> Iterator[LlmServer]:
 
 @dataclass
 class HostileServer:
-    """Reads each request and lets `answer` do as it likes with the socket. Counts what was asked, and at most how many
-    were asked at once."""
+    """Reads each request and lets `answer` do as it likes with the socket. Counts the requests, and the most requests
+    at once."""
 
     answer: Callable[[socket.socket], None]
     url: str = ""
-    asked: int = 0
+    request_count: int = 0
     at_once: int = 0
     _open: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +86,7 @@ class HostileServer:
         with connection:
             _read_request(connection)
             with self._lock:
-                self.asked, self._open = self.asked + 1, self._open + 1
+                self.request_count, self._open = self.request_count + 1, self._open + 1
                 self.at_once = max(self.at_once, self._open)
             try:
                 self.answer(connection)

@@ -153,15 +153,15 @@ def hit(world: World) -> Lead:
     return lead
 
 
-def asked() -> LlmJob:
-    """The first message was sent, and the lead has asked something. The campaign waits for 60 s of quiet."""
+def due_job() -> LlmJob:
+    """The first message was sent, and the lead has written a question. The campaign waits for 60 s of quiet."""
     world = make_world()
     world.incoming(world.conversation(said_at=database_clock().isoformat()), "How much?")
     return LlmJob.objects.get()
 
 
 def test_the_llm_is_asked_after_the_quiet_period():
-    job = asked()
+    job = due_job()
     assert is_now(job.due_at - timedelta(seconds=60))
     job_run(job_id=job.pk)
     job.refresh_from_db()
@@ -169,7 +169,7 @@ def test_the_llm_is_asked_after_the_quiet_period():
 
 
 def test_a_job_that_another_task_works_on_is_left_to_it():
-    job = asked()
+    job = due_job()
     LlmJob.objects.update(due_at=database_clock())
     assert job_claim(job_id=job.pk, now=database_clock())
     job_run(job_id=job.pk)
@@ -178,7 +178,7 @@ def test_a_job_that_another_task_works_on_is_left_to_it():
 
 
 def test_a_conversation_that_changes_hands_goes_on_at_once():
-    conversation = asked().conversation
+    conversation = due_job().conversation
     conversation_take_over(conversation_id=conversation.pk, by="olga")
     said = operator_send(conversation_id=conversation.pk, text="Hello, I am Olga.")
     assert is_now(Delivery.objects.get(message=said).due_at)

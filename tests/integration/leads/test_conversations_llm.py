@@ -70,21 +70,21 @@ def test_a_burst_is_answered_as_one(world, conversation, llm):
         world.incoming(conversation, text)
     for job in LlmJob.objects.order_by("epoch"):
         job_run(job_id=job.id, now=soon())
-    assert llm.asked == 1
+    assert llm.request_count == 1
     assert len(texts(conversation, "ai")) == 2
 
 
 def test_a_job_does_not_ask_the_llm_before_it_is_due(world, conversation, llm):
     world.incoming(conversation, "How much?")
     job_run(job_id=LlmJob.objects.get().id)
-    assert llm.asked == 0 and LlmJob.objects.get().state == "due"
+    assert llm.request_count == 0 and LlmJob.objects.get().state == "due"
 
 
 def test_while_the_campaign_is_paused_the_llm_is_not_asked(world, conversation, llm):
     world.incoming(conversation, "How much?")
     campaign_pause(campaign_id=world.campaign.id)
     assert answer(conversation).state == "due" and jobs_dispatch_due(now=soon()) == 0
-    assert llm.asked == 0
+    assert llm.request_count == 0
     campaign_resume(campaign_id=world.campaign.id)
     assert answer(conversation).state == "done"
 
@@ -101,7 +101,7 @@ def test_where_nothing_may_be_sent_the_llm_is_not_asked_and_the_conversation_end
     else:
         # A row that no service wrote.
         Suppression.objects.create(telegram_user_id=501, source="operator")
-    assert answer(conversation).state == "stale" and llm.asked == 0
+    assert answer(conversation).state == "stale" and llm.request_count == 0
     assert (conversation.owner, conversation.lead.state) == ("none", lead_state)
 
 
@@ -109,7 +109,7 @@ def test_a_job_that_is_done_does_not_ask_the_llm_again(world, conversation, llm)
     world.incoming(conversation, "How much?")
     answer(conversation)
     answer(conversation)
-    assert llm.asked == 1 and len(texts(conversation, "ai")) == 2
+    assert llm.request_count == 1 and len(texts(conversation, "ai")) == 2
 
 
 def test_an_answer_to_a_conversation_that_has_changed_is_dropped(world, conversation):
@@ -208,7 +208,7 @@ def test_after_many_attempts_an_operator_owns_the_conversation_and_the_team_is_n
     world.incoming(conversation, "How much?")
     for _ in range(MOST_ATTEMPTS):
         job = answer(conversation)
-    assert (job.state, conversation.owner, llm.asked) == ("failed", "human", MOST_ATTEMPTS)
+    assert (job.state, conversation.owner, llm.request_count) == ("failed", "human", MOST_ATTEMPTS)
     event = OutboxEvent.objects.get(routing_key="manager.handover")
     assert str(conversation.id) in event.body and "How much" not in event.body
 
@@ -217,7 +217,7 @@ def test_a_malformed_answer_is_asked_for_again_at_once(world, conversation, llm)
     llm.fail("malformed")
     world.incoming(conversation, "How much?")
     assert answer(conversation).state == "done"
-    assert llm.asked == 2
+    assert llm.request_count == 2
 
 
 def test_two_malformed_answers_hand_over_to_an_operator(world, conversation, llm):
@@ -256,7 +256,7 @@ def test_two_tasks_for_one_job_at_the_same_moment_ask_once(llm):
     world.incoming(conversation, "How much?")
     job = LlmJob.objects.get()
     at_once(*[lambda: job_run(job_id=job.id, now=soon())] * 4)
-    assert llm.asked == 1
+    assert llm.request_count == 1
     assert Message.objects.filter(conversation=conversation, author="ai").count() == 2
 
 

@@ -24,7 +24,7 @@ GOOD = completion(says("5 euros"))
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
 
 
-def asked(world, conversation, settings, answer, times=1):
+def run_jobs(world, conversation, settings, answer, times=1):
     """The conversation's job after so many attempts at an endpoint of this kind; and the endpoint."""
     if not LlmJob.objects.exists():
         world.incoming(conversation, "How much?")
@@ -57,19 +57,21 @@ ENDPOINT_FAULTS = {
 
 @pytest.mark.parametrize("fault", ENDPOINT_FAULTS)
 def test_a_failing_endpoint_costs_an_attempt_that_is_recorded_on_the_job(world, conversation, settings, fault):
-    job, _ = asked(world, conversation, settings, ENDPOINT_FAULTS[fault])
+    job, _ = run_jobs(world, conversation, settings, ENDPOINT_FAULTS[fault])
     assert (job.state, job.attempts, job.claimed_until, conversation.owner) == ("due", 1, None, "ai")
     assert job.error and "How much" not in job.error and "sk-secret" not in job.error
     assert job.due_at <= timezone.now() + timedelta(minutes=10)
-    job, _ = asked(world, conversation, settings, http(GOOD))
+    job, _ = run_jobs(world, conversation, settings, http(GOOD))
     assert (job.state, job.attempts) == ("done", 2)
 
 
 def test_an_endpoint_that_sends_elsewhere_is_not_followed(world, conversation, settings):
     """Only the environment says where conversations go."""
     with hostile_server(http(GOOD)) as elsewhere:
-        job, server = asked(world, conversation, settings, http(b"", "307 Temporary Redirect", Location=elsewhere.url))
-    assert (job.state, server.asked, elsewhere.asked) == ("due", 1, 0)
+        job, server = run_jobs(
+            world, conversation, settings, http(b"", "307 Temporary Redirect", Location=elsewhere.url)
+        )
+    assert (job.state, server.request_count, elsewhere.request_count) == ("due", 1, 0)
     assert "307" in job.error and "127.0.0.1" not in job.error
 
 
@@ -88,8 +90,8 @@ MODEL_FAULTS = {
 
 @pytest.mark.parametrize("fault", MODEL_FAULTS)
 def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(world, conversation, settings, fault):
-    job, server = asked(world, conversation, settings, MODEL_FAULTS[fault])
-    assert (job.state, job.attempts, server.asked, conversation.owner) == ("failed", 1, 2, "human")
+    job, server = run_jobs(world, conversation, settings, MODEL_FAULTS[fault])
+    assert (job.state, job.attempts, server.request_count, conversation.owner) == ("failed", 1, 2, "human")
     assert job.error and "How much" not in conversation.owner_reason
     event = OutboxEvent.objects.get(routing_key="manager.handover")
     assert str(conversation.id) in event.body and "How much" not in event.body
@@ -105,21 +107,21 @@ def test_an_answer_of_no_use_is_asked_for_again_and_then_an_operator_answers(wor
     ],
 )  # fmt: skip
 def test_an_answer_with_odd_usage_is_an_answer(world, conversation, settings, usage):
-    job, _ = asked(world, conversation, settings, http(completion(says("5 euros"), usage=usage)))
+    job, _ = run_jobs(world, conversation, settings, http(completion(says("5 euros"), usage=usage)))
     assert (job.state, job.error) == ("done", "")
     assert 0 <= job.prompt_tokens <= 10_000_000 and job.completion_tokens in (0, 10_000_000)
     assert Delivery.objects.get(state="queued").text == "5 euros"
 
 
 def test_of_a_reply_only_the_messages_are_sent_of_which_telegram_keeps_something(world, conversation, settings):
-    job, _ = asked(world, conversation, settings, http(completion(says("\u030a", "5 euros\u030a", " \r\u2029"))))
+    job, _ = run_jobs(world, conversation, settings, http(completion(says("\u030a", "5 euros\u030a", " \r\u2029"))))
     assert (job.state, job.error) == ("done", "")
     assert texts(conversation, "ai")[1:] == ["5 euros"]
 
 
 @pytest.mark.parametrize("action", ["reply", "handover", "close", "opt_out"])
 def test_what_cannot_be_stored_is_left_out(world, conversation, settings, action):
-    job, _ = asked(
+    job, _ = run_jobs(
         world, conversation, settings, http(completion(says("5\0 euros", action=action, reason="\0" + "x" * 400)))
     )
     assert (job.state, job.action, job.error) == ("done", action, "")
@@ -144,24 +146,24 @@ def test_what_cannot_be_stored_is_left_out(world, conversation, settings, action
 )
 def test_a_wait_that_the_endpoint_asks_for_is_bounded(world, conversation, settings, wait, least, most):
     before = timezone.now()
-    job, _ = asked(world, conversation, settings, http({}, "429 Too Many Requests", Retry_After=wait))
+    job, _ = run_jobs(world, conversation, settings, http({}, "429 Too Many Requests", Retry_After=wait))
     assert (job.state, job.attempts) == ("due", 1)
     assert before + least <= job.due_at <= timezone.now() + most
 
 
 def test_a_wait_in_milliseconds_or_until_a_date_is_kept(world, conversation, settings):
     before = timezone.now()
-    job, _ = asked(
+    job, _ = run_jobs(
         world, conversation, settings, http({}, "429 Too Many Requests", Retry_After_Ms="90000", Retry_After="5")
     )
     assert job.due_at >= before + timedelta(seconds=90)
     at = (timezone.now() + timedelta(minutes=30)).replace(microsecond=0)
-    job, _ = asked(
+    job, _ = run_jobs(
         world, conversation, settings, http({}, "503 Unavailable", Retry_After=format_datetime(at, usegmt=True))
     )
     assert abs(job.due_at - at) < timedelta(minutes=5)
     dates = {"Date": "Fri, 27 Nov 2026 12:00:00 GMT", "Retry_After": "Fri, 27 Nov 2026 12:30:00 GMT"}
-    job, _ = asked(world, conversation, settings, http({}, "503 Unavailable", **dates))
+    job, _ = run_jobs(world, conversation, settings, http({}, "503 Unavailable", **dates))
     assert abs(job.due_at - at) < timedelta(minutes=5), "the endpoint's clock counts"
 
 
@@ -201,8 +203,8 @@ def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(
 ):
     monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.5)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    job, server = asked(world, conversation, settings, drips(0.05, head), times=2)
-    assert (job.state, job.attempts, server.asked) == ("due", 2, 2)
+    job, server = run_jobs(world, conversation, settings, drips(0.05, head), times=2)
+    assert (job.state, job.attempts, server.request_count) == ("due", 2, 2)
     assert "Timeout" in job.error
     assert threading.active_count() <= threads + 1
     assert len(list(Path("/proc/self/fd").iterdir())) <= files + 1
@@ -219,7 +221,7 @@ def test_while_a_request_is_under_way_the_job_sends_no_second_request(settings, 
     with hostile_server(drips(0.05, HEAD)) as server:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = server.url, "sk-secret"
         at_once(*[lambda: job_run(job_id=job.id, now=now)] * 4)
-    assert (server.asked, server.at_once) == (1, 1)
+    assert (server.request_count, server.at_once) == (1, 1)
     job.refresh_from_db()
     assert job.attempts == 1 and "Timeout" in job.error
 

@@ -388,13 +388,13 @@ def test_a_person_is_found_among_many_leads_by_indexes(world):
         Lead(username=f"User_{number}", message="tea", event_id=uuid4(), **who, **facts)
         for number, who in enumerate(names)
     )
-    with connection.cursor() as cursor, CaptureQueriesContext(connection) as asked:
+    with connection.cursor() as cursor, CaptureQueriesContext(connection) as queries:
         cursor.execute("ANALYZE leads_lead")
         person = PersonRef.of(1001, "@user_2")
         assert set(leads_of(person).values_list("username", flat=True)) == {"User_1", "User_2"}
         found = lead_find(campaign_id=world.campaign.id, person=PersonRef.of(None, "USER_4"))
         assert found is not None and found.username == "User_4"
-        searches = [each["sql"] for each in asked if each["sql"].startswith("SELECT")]
+        searches = [each["sql"] for each in queries if each["sql"].startswith("SELECT")]
         for sql in searches:
             cursor.execute(f"EXPLAIN {sql}")
             plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -33,9 +33,9 @@ def send(client: Client, conversation: Conversation, text: str, *, key: Any = No
 
 
 def news(
-    client: Client, conversation: Conversation, last: dict[str, Any] | None = None, **asked: Any
+    client: Client, conversation: Conversation, last: dict[str, Any] | None = None, **query: Any
 ) -> dict[str, Any]:
-    return client.get(url(conversation, "live"), asked).json()
+    return client.get(url(conversation, "live"), query).json()
 
 
 def versions(answer: dict[str, Any]) -> str:

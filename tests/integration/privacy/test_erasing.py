@@ -39,13 +39,13 @@ from tests.integration.person_world import (
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
-def test_nothing_of_an_erased_person_is_in_any_table(world, asked):
+@pytest.mark.parametrize("identifier", [str(ID), f"@{NAME}"])
+def test_nothing_of_an_erased_person_is_in_any_table(world, identifier):
     fill(world)
     before = {place.table for place in search(str(ID), NAME, WORDS, ANSWER)}
     assert before >= TABLES, TABLES - before
     budgets, others = counted(), search(str(OTHER_ID), OTHER_NAME)
-    person_erase(person_named(asked), by=Shell())
+    person_erase(person_named(identifier), by=Shell())
     # Somebody else's event has a message with the same number: it is not about the person.
     left = [place for place in search(str(ID), NAME, WORDS, ANSWER) if place.found != str(ID)]
     assert left == []
@@ -96,11 +96,11 @@ def test_erasing_again_finds_nothing_and_harms_nothing(world):
     assert search(NAME) == [] and Suppression.objects.exclude(person_hash="").count() == 1
 
 
-@pytest.mark.parametrize("asked", [str(ID), f"@{NAME}"])
-def test_an_erasure_counts_the_rows_from_before_it_and_no_entry_of_its_own(world, asked):
+@pytest.mark.parametrize("identifier", [str(ID), f"@{NAME}"])
+def test_an_erasure_counts_the_rows_from_before_it_and_no_entry_of_its_own(world, identifier):
     fill(world)
-    assert sum(person_erase(person_named(asked), by=Shell())[0].values()) > 20
-    assert sum(person_erase(person_named(asked), by=Shell())[0].values()) == 0
+    assert sum(person_erase(person_named(identifier), by=Shell())[0].values()) > 20
+    assert sum(person_erase(person_named(identifier), by=Shell())[0].values()) == 0
     assert sum(person_erase(person_named("@never_met"), by=Shell())[0].values()) == 0
 
 
@@ -137,12 +137,12 @@ def test_an_erasure_that_was_cut_off_is_done_by_doing_it_again(world, monkeypatc
 def test_an_export_contains_all_rows_as_plain_json(world, capsys):
     fill(world)
     call_command("export_person", str(ID))
-    held = json.loads(capsys.readouterr().out)
-    assert (held["telegram_user_id"], held["usernames"], held["notes"]) == (ID, [NAME.lower()], [])
-    kinds = {f"{room}.{kind}": len(rows) for room, kinds in held["held"].items() for kind, rows in kinds.items()}
+    exported = json.loads(capsys.readouterr().out)
+    assert (exported["telegram_user_id"], exported["usernames"], exported["notes"]) == (ID, [NAME.lower()], [])
+    kinds = {f"{room}.{kind}": len(rows) for room, kinds in exported["held"].items() for kind, rows in kinds.items()}
     assert all(kinds.values()), kinds
-    assert {message["text"] for message in held["held"]["leads"]["messages"]} >= {WORDS, ANSWER}
-    assert str(OTHER_ID) not in json.dumps(held["held"]["parser"])
+    assert {message["text"] for message in exported["held"]["leads"]["messages"]} >= {WORDS, ANSWER}
+    assert str(OTHER_ID) not in json.dumps(exported["held"]["parser"])
 
 
 def test_the_command_counts_asks_and_erases(world, capsys, monkeypatch):
@@ -173,7 +173,7 @@ def test_a_username_of_several_people_needs_an_id_and_is_left_to_the_others(worl
         campaign=world.campaign, bot=world.parser, chat=world.chat, message_id=1, telegram_user_id=ID, username=NAME,
         text=WORDS, keyword="tea", said_at=ledger.START,
     )  # fmt: skip
-    with pytest.raises(NotPossible, match=f"{ID}, {OTHER_ID} is meant"):
+    with pytest.raises(NotPossible, match=f"enter one of the ids {ID}, {OTHER_ID} instead"):
         person_named(f"@{NAME}")
     found = person_find(person_named(str(ID)))
     assert "Another person has or had the username @" in found.notes[0]
@@ -226,5 +226,5 @@ def test_a_person_is_recognised_in_what_other_programs_write():
 
 
 def test_the_export_of_an_unknown_person_is_empty():
-    held = person_export(Person(12345), by=Shell())
-    assert not any(rows for kinds in held["held"].values() for rows in kinds.values())
+    exported = person_export(Person(12345), by=Shell())
+    assert not any(rows for kinds in exported["held"].values() for rows in kinds.values())

@@ -80,7 +80,7 @@ def test_a_limit_is_a_matter_of_time_and_the_time_is_known(llm):
     with pytest.raises(LlmUnavailable) as caught:
         ask(model="sandbox-1", messages=question())
     assert caught.value.retry_after == 7
-    assert llm.asked == 1
+    assert llm.request_count == 1
 
 
 def test_an_error_of_the_server_is_a_matter_of_time(llm):
