@@ -149,7 +149,7 @@ class DeadLetterEditing(OperatingAdmin):
     ) -> bool:
         by = str(request.user)
         try:
-            services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=request.user)
+            services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, holder=request.user)
             self.log_change(request, letter, "Edit.")
             if replay:
                 services.dead_letter_replay(letter_id=letter.pk, by=by)

@@ -11,7 +11,7 @@ UNROUTABLE = "unroutable"
 
 
 @dataclass(frozen=True)
-class LetterSearch:
+class DeadLetterSearch:
     """The filters of a search; empty ones match everything.
 
     `text` is searched for in bodies, reasons and errors. `type` is exchange/key.

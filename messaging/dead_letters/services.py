@@ -120,16 +120,16 @@ def dead_letter_edit(
     body: str | None = None,
     address: tuple[str, str] | None = None,
     by: str,
-    asking: PermissionHolder,
+    holder: PermissionHolder,
 ) -> DeadLetter:
     """Store another body, or another exchange and key, for replays.
 
     The body must be a JSON object of the same event, with the letter's `id` or none. A body equal to the original
     undoes an edit; so does the original address, or `UNCHANGED`. A value of None changes nothing. An edited message
-    gets the current version of the wire contract. `by` is the name for the record; the permissions of `asking` count.
+    gets the current version of the wire contract. `by` is the name for the record; the permissions of `holder` count.
     Raises PermissionDenied without EDIT_RIGHT, and `NotPossible`.
     """
-    require(asking, EDIT_RIGHT)
+    require(holder, EDIT_RIGHT)
     letter = _open_letter(letter_id, "edited")
     before = (letter.edited_body, letter.address)
     _edit(letter, body, address)

@@ -41,7 +41,7 @@ def test_a_replay_of_an_edited_dead_letter_is_handled_even_if_it_was_published_d
     letter = _die(probed, event, "", PROBE_QUEUE)
     assert (letter.exchange, letter.routing_key, letter.error_class) == ("", PROBE_QUEUE, "ValueError")
     dead_letter_edit(
-        letter_id=letter.pk, body=event.model_copy(update={"text": "mended"}).to_json(), by="ann", asking=Shell()
+        letter_id=letter.pk, body=event.model_copy(update={"text": "mended"}).to_json(), by="ann", holder=Shell()
     )
     dead_letter_replay(letter_id=letter.pk, by="ann")
     wait_until(lambda: probed.effects(event.id) == 1)
@@ -55,7 +55,7 @@ def test_an_edit_that_does_not_help_comes_back_as_the_same_dead_letter(probed: P
     start_process("manage.py", "relay_events")
     event = ProbeHappened(text="fail")
     letter = _die(probed, event)
-    dead_letter_edit(letter_id=letter.pk, body=f'{{"id": "{event.id}", "text": ["a list"]}}', by="ann", asking=Shell())
+    dead_letter_edit(letter_id=letter.pk, body=f'{{"id": "{event.id}", "text": ["a list"]}}', by="ann", holder=Shell())
     dead_letter_replay(letter_id=letter.pk, by="ann")
     again = _letter(event, count=2, state="open")
     assert again.pk == letter.pk

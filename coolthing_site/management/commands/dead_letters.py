@@ -10,7 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 from messaging.broker.routing import Address
 from messaging.dead_letters import addresses, bodies, replays, services
-from messaging.dead_letters.search import LetterSearch
+from messaging.dead_letters.search import DeadLetterSearch
 from messaging.models import DeadLetter
 from panelkit import audit
 from panelkit.errors import NotPossible
@@ -107,7 +107,7 @@ class Command(BaseCommand):
         seen = services.preview(letter, letter.body_to_send if body is None else body, address)
         if not options["dry_run"]:
             by = audit.command_line_name()
-            letter = services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, asking=Shell())
+            letter = services.dead_letter_edit(letter_id=letter.pk, body=body, address=address, by=by, holder=Shell())
             audit.record(letter, message=f"Edit, by {by}.", user_id=audit.command_line_user_id())
         if options["json"]:
             address_sent = {
@@ -229,8 +229,8 @@ def _new_address(options: dict[str, Any]) -> Address | None:
     return None if exchange is None else Address(exchange, key)
 
 
-def _search(options: dict[str, Any]) -> LetterSearch:
-    return LetterSearch(
+def _search(options: dict[str, Any]) -> DeadLetterSearch:
+    return DeadLetterSearch(
         ids=(*options["ids"], *options["id"]),
         event=options["event"],
         queue=options["queue"],
@@ -243,9 +243,9 @@ def _search(options: dict[str, Any]) -> LetterSearch:
     )
 
 
-def _chosen(options: dict[str, Any]) -> LetterSearch:
+def _chosen(options: dict[str, Any]) -> DeadLetterSearch:
     search = _search(options)
-    if search == LetterSearch() and not options["all"]:
+    if search == DeadLetterSearch() and not options["all"]:
         raise CommandError(f"give filters, or {EVERYTHING}")
     return search
 

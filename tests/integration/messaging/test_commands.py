@@ -41,7 +41,7 @@ def test_dead_letters_are_listed_with_filters():
 
 def test_a_dead_letter_is_shown_whole():
     dead = letter_of(message="rye bread")
-    dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body='{"message": "wheat"}', by="ann", holder=Shell())
     text = run("dead_letters", "show", str(dead.pk))
     assert '-  "message": "rye bread"' in text
     assert "edited ann" in text

@@ -77,4 +77,4 @@ def test_a_task_that_is_not_the_queues_cannot_be_replayed(task: str):
 def test_the_arguments_of_a_task_cannot_be_edited():
     task_dies()
     with pytest.raises(NotPossible, match="cannot be edited"):
-        dead_letter_edit(letter_id=DeadLetter.objects.get().pk, body='{"a": 2}', by="ann", asking=Shell())
+        dead_letter_edit(letter_id=DeadLetter.objects.get().pk, body='{"a": 2}', by="ann", holder=Shell())

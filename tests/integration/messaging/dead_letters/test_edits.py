@@ -9,7 +9,7 @@ import pytest
 from campaigns.models import Campaign
 from messaging.broker import topology
 from messaging.consuming.subscriptions import handle
-from messaging.dead_letters.search import LetterSearch
+from messaging.dead_letters.search import DeadLetterSearch
 from messaging.dead_letters.services import (
     dead_letter_discard,
     dead_letter_edit,
@@ -33,7 +33,7 @@ def _history(of: DeadLetter) -> list[tuple[str, str]]:
 
 def test_a_replay_sends_the_edited_body_and_the_original_one_is_kept():
     dead = letter(b'{"a": 1}')
-    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ben")
     assert OutboxEvent.objects.get().body == '{"a": 2}'
     dead.refresh_from_db()
@@ -43,7 +43,7 @@ def test_a_replay_sends_the_edited_body_and_the_original_one_is_kept():
 
 def test_an_edited_replay_that_dies_again_is_the_same_dead_letter():
     dead = letter(b'{"a": 1}')
-    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get()
     HandlingFailure.objects.create(
@@ -89,7 +89,7 @@ def test_a_replay_header_of_another_event_makes_a_dead_letter_of_its_own():
 def test_only_a_json_object_of_the_same_event_is_kept(body: str, reason: str):
     dead = letter_of()
     with pytest.raises(NotPossible, match=reason):
-        dead_letter_edit(letter_id=dead.pk, body=body, by="ann", asking=Shell())
+        dead_letter_edit(letter_id=dead.pk, body=body, by="ann", holder=Shell())
     dead.refresh_from_db()
     assert dead.edited_body == ""
 
@@ -97,20 +97,20 @@ def test_only_a_json_object_of_the_same_event_is_kept(body: str, reason: str):
 def test_an_id_that_is_the_dead_letters_own_may_be_written_in_any_form():
     dead = letter(b'{"id": "no id at all"}')
     edited = json.dumps({"id": dead.event_id.hex.upper()})
-    assert dead_letter_edit(letter_id=dead.pk, body=edited, by="ann", asking=Shell()).edited_body == edited
+    assert dead_letter_edit(letter_id=dead.pk, body=edited, by="ann", holder=Shell()).edited_body == edited
 
 
 def test_an_id_that_could_not_be_read_when_it_came_is_taken_out():
     dead = letter(b'{"id": "no id at all"}')
     edited = dead_letter_edit(
-        letter_id=dead.pk, body='{"id": "no id at all", "a": "\\ud800"}', by="ann", asking=Shell()
+        letter_id=dead.pk, body='{"id": "no id at all", "a": "\\ud800"}', by="ann", holder=Shell()
     ).edited_body
     assert edited == '{"a":"\\ud800"}'
 
 
 def test_bytes_that_are_no_text_can_be_replayed_after_an_edit():
     dead = letter(b"\xff")
-    dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     assert OutboxEvent.objects.get().body == "{}"
 
@@ -118,8 +118,8 @@ def test_bytes_that_are_no_text_can_be_replayed_after_an_edit():
 @pytest.mark.parametrize("same", ['{"a": 1}', '{\r\n  "a": 1\r\n}'])
 def test_writing_the_original_body_again_undoes_an_edit(same: str):
     dead = letter(b'{"a": 1}')
-    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", asking=Shell())
-    assert dead_letter_edit(letter_id=dead.pk, body=same, by="ann", asking=Shell()).edited_body == ""
+    dead_letter_edit(letter_id=dead.pk, body='{"a": 2}', by="ann", holder=Shell())
+    assert dead_letter_edit(letter_id=dead.pk, body=same, by="ann", holder=Shell()).edited_body == ""
 
 
 def test_a_preview_shows_the_change_and_whether_it_would_be_refused_again():
@@ -146,7 +146,7 @@ def test_a_closed_dead_letter_is_not_edited():
     dead = letter()
     dead_letter_discard(letter_id=dead.pk, reason="old", by="ann")
     with pytest.raises(NotPossible, match="discarded already"):
-        dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", asking=Shell())
+        dead_letter_edit(letter_id=dead.pk, body="{}", by="ann", holder=Shell())
 
 
 def test_dead_letters_are_found_by_queue_type_campaign_error_state_and_text():
@@ -164,7 +164,7 @@ def test_dead_letters_are_found_by_queue_type_campaign_error_state_and_text():
     dead_letter_discard(letter_id=foreign.pk, reason="old", by="ann")
 
     def found(**search: object) -> set[int]:
-        return {letter.pk for letter in LetterSearch(**search).letters()}  # type: ignore[arg-type]
+        return {letter.pk for letter in DeadLetterSearch(**search).letters()}  # type: ignore[arg-type]
 
     assert found() == {failing.pk, lead.pk, script.pk, foreign.pk}
     assert found(queue=topology.SCRIPTS_QUEUE) == {script.pk}

@@ -101,7 +101,7 @@ def test_an_operator_gives_it_the_exchange_and_key_that_were_meant(world: World,
     assert replay_refusal(dead).startswith(reason) if reason else replay_refusal(dead) == ""
     address = (EXCHANGE, _key(world))
     assert (preview(dead, dead.body, address).queues, preview(dead, dead.body, address).refusal) == ([QUEUE], "")
-    dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, address=address, by="ann", holder=Shell())
     assert dry_run(DeadLetter.objects.all()).by_queue == {QUEUE if by_name else "": 1}
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
@@ -138,7 +138,7 @@ def test_a_body_in_another_encoding_is_decoded_for_editing(world: World, how: st
     assert "edit the body" in replay_refusal(dead)
     begun = draft(dead)
     assert note in begun.note
-    dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body=begun.text, by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.get().message == "Где купить хороший чай?"
@@ -155,7 +155,7 @@ def test_saving_the_body_removes_an_unsupported_version(world: World, version: s
         json.dumps(world.event()).encode()
     )
     assert preview(dead, dead.body).refusal == ""
-    dead_letter_edit(letter_id=dead.pk, body=dead.body, by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, body=dead.body, by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     _deliver(OutboxEvent.objects.get(event_id=dead.event_id))
     assert Lead.objects.count() == 1
@@ -180,7 +180,7 @@ def test_saving_the_body_removes_an_unsupported_version(world: World, version: s
 def test_an_address_that_cannot_be_meant_is_refused_in_words(address: tuple[str, str], reason: str):
     dead = letter(b'{"campaign_id": "1"}')
     with pytest.raises(NotPossible, match=reason):
-        dead_letter_edit(letter_id=dead.pk, address=address, by="ann", asking=Shell())
+        dead_letter_edit(letter_id=dead.pk, address=address, by="ann", holder=Shell())
     dead.refresh_from_db()
     assert not dead.is_readdressed
 
@@ -194,7 +194,7 @@ def test_a_preview_shows_what_the_chosen_type_lacks():
 
 def test_an_address_is_reset_and_a_replay_that_dies_again_keeps_it(world: World):
     dead = _died_in(QUEUE, EXCHANGE, "lead.")(json.dumps(world.event()).encode())
-    dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, _key(world)), by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
     again: dict[str, Any] = {"exchange": row.exchange, "routing-keys": [row.routing_key]}
@@ -202,7 +202,7 @@ def test_an_address_is_reset_and_a_replay_that_dies_again_keeps_it(world: World)
     dead = DeadLetter.objects.get()
     assert (dead.state, dead.count, dead.routing_key, dead.edited_routing_key) == ("open", 2, "lead.", _key(world))
     assert (
-        dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, "lead."), by="ann", asking=Shell()).is_readdressed
+        dead_letter_edit(letter_id=dead.pk, address=(EXCHANGE, "lead."), by="ann", holder=Shell()).is_readdressed
         is False
     )
     assert dead.history.latest("pk").note == "changed back to the original message"
@@ -213,14 +213,14 @@ def test_a_body_that_is_too_large_is_shortened():
     assert "too large" in replay_refusal(dead)
     with pytest.raises(NotPossible, match="shorten it"):
         dead_letter_edit(
-            letter_id=dead.pk, body=json.dumps({"message": "y" * MAX_BODY_BYTES}), by="ann", asking=Shell()
+            letter_id=dead.pk, body=json.dumps({"message": "y" * MAX_BODY_BYTES}), by="ann", holder=Shell()
         )
     # Its indentation is not what makes it too large.
     numbers = json.dumps({"numbers": [1] * 300_000}, indent=8)
     assert (
         len(numbers)
         > MAX_BODY_BYTES
-        > len(dead_letter_edit(letter_id=dead.pk, body=numbers, by="ann", asking=Shell()).edited_body)
+        > len(dead_letter_edit(letter_id=dead.pk, body=numbers, by="ann", holder=Shell()).edited_body)
     )
 
 

@@ -88,7 +88,7 @@ def test_for_a_queue_with_several_types_the_operator_chooses_the_type():
     with pytest.raises(UndecodableMessage, match="notifier_queue receives several types of event: choose"):
         handle(queue, "", queue, body)
     dead = letter(body, death(queue, exchange="", **{"routing-keys": [queue]}))
-    dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann", asking=Shell())
+    dead_letter_edit(letter_id=dead.pk, address=(topology.EVENTS_EXCHANGE, "billing.crash"), by="ann", holder=Shell())
     dead_letter_replay(letter_id=dead.pk, by="ann")
     row = OutboxEvent.objects.get(event_id=dead.event_id)
     assert (row.exchange, row.routing_key) == (topology.TASKS_EXCHANGE, queue)
