@@ -227,7 +227,7 @@ def test_peer_flood_on_joining_restricts_the_account_and_it_joins_nothing_until_
     company.look_again(anna)
     assert anna.telegram_user_id not in {*square.members, *market.members}
     (incident,) = Incident.objects.all()
-    assert (incident.key, "release it" in incident.reason) == (f"restricted:{anna.pk}", True)
+    assert (incident.key, "release the account" in incident.reason) == (f"restricted:{anna.pk}", True)
     assert bot_release(bot_id=anna.pk, reason="released by olga")
     wait_until(lambda: {anna.telegram_user_id} <= square.members.keys() & market.members.keys(), what="it joins")
 
