@@ -33,6 +33,6 @@ class Command(BaseCommand):
         for step in found.steps:
             took = f"{step.seconds * 1000:.1f} ms" if step.seconds is not None else ""
             self.stdout.write(
-                f"{step.at:%Y-%m-%d %H:%M:%S.%f}  {step.what:<18} {step.where:<26} {took:>10}  "
+                f"{step.at:%Y-%m-%d %H:%M:%S.%f}  {step.what:<20} {step.where:<26} {took:>10}  "
                 f"{clipped(step.text, 160)}".rstrip()
             )
