@@ -103,7 +103,7 @@ def test_a_message_that_is_leaving_is_waited_for(world):
     conversation = fill(world)
     late = ledger.queue_message(conversation.bot, world.campaign, ID, origin="leads.message", origin_id=uuid4())
     Delivery.objects.filter(id=late.id).update(state="sending", lease_epoch=1)
-    with pytest.raises(StillLeaving, match="1 message to this person is leaving"):
+    with pytest.raises(StillLeaving, match="1 message to this person is being sent at this moment"):
         erase()
     assert is_suppressed(telegram_user_id=ID) and Lead.objects.filter(telegram_user_id=ID).exists()
     Delivery.objects.filter(id=late.id).update(state="unknown")
