@@ -1,8 +1,20 @@
 """The admin pages of bots. Django imports this module to find them."""
 
-from bots.admin import accounts, budget_usage, cancelling, deliveries, login_pages, pending_logins, presence, references
+from bots.admin import (
+    account_records,
+    accounts,
+    budget_usage,
+    cancelling,
+    deliveries,
+    login_pages,
+    pending_logins,
+    presence,
+    references,
+    workers,
+)
 
 __all__ = [
+    "account_records",
     "accounts",
     "budget_usage",
     "cancelling",
@@ -11,4 +23,5 @@ __all__ = [
     "pending_logins",
     "presence",
     "references",
+    "workers",
 ]

@@ -1,13 +1,12 @@
-"""The admin pages of accounts: their state, their owners and their problems."""
+"""The admin page of accounts: their settings, their state, and what an operator does to them."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
@@ -18,13 +17,11 @@ from bots.accounts.states import BARRED
 from bots.admin.login_forms import checked_proxy
 from bots.admin.login_pages import LOG_OUT, ConnectingAdmin
 from bots.logins.page_requests import login_summary
-from bots.models import Bot, BotBlock, BotSession, BotStateChange, Cursor, Host, Incident
-from bots.worker.hosts import host_drain, host_state, host_undrain, hosts_alive
-from messaging.database.clock import database_clock
-from panelkit.base import FactAdmin, FactInline
+from bots.models import Bot, BotBlock, BotSession, BotStateChange
+from bots.worker.hosts import hosts_alive
+from panelkit.base import FactInline
 from panelkit.forms.secret_fields import SecretField, SecretForm
 from panelkit.labels import choice_label, moment, moment_with_zone, waits
-from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation, when_in
 from telegram.logins.types import LoginError
 
@@ -62,7 +59,7 @@ class BotForm(SecretForm):
 
 
 class NotDone(Exception):
-    """The bot's state does not allow this change."""
+    """The state of the account or worker does not allow this change."""
 
 
 def _stop(bot: Bot, reason: str) -> None:
@@ -87,16 +84,6 @@ def _started(bot: Bot) -> str:
 def _release(bot: Bot, reason: str) -> None:
     if not services.bot_release(bot_id=bot.pk, reason=reason):
         raise NotDone("it is no longer restricted")
-
-
-def _drain(host: Host) -> None:
-    if not host_drain(name=host.name):
-        raise NotDone("it is already being drained, or it has ended")
-
-
-def _undrain(host: Host) -> None:
-    if not host_undrain(name=host.name):
-        raise NotDone("it is not being drained, or it has ended")
 
 
 class StateChangeInline(FactInline):
@@ -236,110 +223,3 @@ class BotAdmin(ConnectingAdmin):
         if bot.lease_expires_at is None:
             return "none"
         return f"{bot.lease_owner} (lease until {moment_with_zone(bot.lease_expires_at)})"
-
-
-@admin.register(BotSession)
-class BotSessionAdmin(FactAdmin):
-    """Shows that a session is stored. The session itself stays in the database."""
-
-    empty_hint = "No account is logged in. The session is stored here when an account logs in."
-    secret_fields = ("data",)
-    fields = ("bot", "updated_at")
-    list_display = ("bot", "stored", "updated_at")
-    list_filter = (("updated_at", RangeDateTimeFilter),)
-    list_select_related = ("bot",)
-    search_fields = ("bot__key", "bot__display_name")
-    ordering = ("bot__key",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[BotSession]:
-        return super().get_queryset(request).defer("data", *(f"bot__{name}" for name in BotAdmin.secret_fields))
-
-    @display(description="session")
-    def stored(self, session: BotSession) -> str:
-        return "stored, encrypted"
-
-
-@admin.register(BotStateChange)
-class BotStateChangeAdmin(FactAdmin):
-    empty_hint = "Each change of an account's state is listed here with its reason."
-    list_display = ("at", "bot", "state_label", "reason")
-    list_filter = (("state", ChoicesDropdownFilter), ("bot", AutocompleteSelectFilter), ("at", RangeDateTimeFilter))
-    list_select_related = ("bot",)
-    search_fields = ("bot__key", "bot__display_name", "reason")
-
-    state_label = choice_label("state")
-
-
-@admin.register(BotBlock)
-class BotBlockAdmin(FactAdmin):
-    empty_hint = "No account is in a flood wait. When Telegram asks an account to wait, the flood wait is listed here."
-    list_display = ("bot", "reason", "method", "peer_id", "until")
-    list_filter = (("bot", AutocompleteSelectFilter), ("until", RangeDateTimeFilter))
-    list_select_related = ("bot",)
-    search_fields = ("bot__key", "method", "reason", "=peer_id")
-    ordering = ("-until",)
-
-
-@admin.register(Host)
-class HostAdmin(FactAdmin):
-    empty_hint = "No bots worker is running. Run `make up`, or start a process …_bots of the Procfile."
-    list_display = ("name", "role_label", "accounts", "capacity", "doing", "heartbeat_at")
-    list_filter = (("role", ChoicesDropdownFilter), "draining")
-    search_fields = ("name",)
-    ordering = ("name",)
-    fields = ("name", "role_label", ("accounts", "capacity"), "doing", "heartbeat_at")
-    readonly_fields = ("role_label", "accounts", "doing")
-    service_errors = (NotDone,)
-    operations = (
-        Operation(
-            "drain",
-            "Drain",
-            run=lambda host, call: _drain(host),
-            done="is being drained: it takes no more accounts and releases the accounts that it has.",
-            icon="output",
-            variant="danger",
-            when=lambda host: not host.drain_requested,
-            confirm="Other workers of the same role take over its accounts if they have room. "
-            "Until then the messages of these accounts wait.",
-            bulk=True,
-        ),
-        Operation(
-            "undrain",
-            "Stop draining",
-            run=lambda host, call: _undrain(host),
-            done="takes accounts again.",
-            icon="input",
-            variant="primary",
-            when=lambda host: host.drain_requested,
-            bulk=True,
-        ),
-    )
-
-    role_label = choice_label("role")
-
-    @display(description="accounts")
-    def accounts(self, host: Host) -> int:
-        return Bot.objects.filter(lease_owner=host.name, lease_expires_at__isnull=False).count()
-
-    @display(description="state")
-    def doing(self, host: Host) -> str:
-        return host_state(host, database_clock())
-
-
-@admin.register(Cursor)
-class CursorAdmin(FactAdmin):
-    empty_hint = "A chat is listed here, with the last message read, when an account reads its first message."
-    list_display = ("bot", "peer_id", "last_message_id", "gaps", "gap_messages", "updated_at")
-    list_filter = (("bot", AutocompleteSelectFilter),)
-    list_select_related = ("bot",)
-    search_fields = ("bot__key", "=peer_id")
-    ordering = ("bot__key", "peer_id")
-
-
-@admin.register(Incident)
-class IncidentAdmin(FactAdmin):
-    empty_hint = "Nothing of what is looked at every few seconds has failed."
-    list_display = ("last_at", "key", "reason", "count", "since")
-    list_filter = (("last_at", RangeDateTimeFilter),)
-    search_fields = ("key", "reason")
-    ordering = ("-last_at",)
