@@ -67,21 +67,24 @@ def _line(service: str, occurrence: str, body: Mapping[str, Any], name_of: Names
 
 
 def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, count: int) -> str:
-    """What waits for an operator, what to do, and the reason of the last event."""
+    """What waits for an operator, and the reason of the last event."""
     match occurrence:
         case "handover":
-            what = counted(count, "conversation waits", "conversations wait")
-            text = f"{what} for an operator in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: answer"
+            campaign = name_of("campaign_id", body.get("campaign_id", "an unknown campaign"))
+            waiting = counted(count, f"conversation in {campaign} waits", f"conversations in {campaign} wait")
+            text = f"{waiting} for your answer"
         case "approval":
-            what = counted(count, "first contact waits", "first contacts wait")
-            text = f"{what} in {name_of('campaign_id', body.get('campaign_id', 'no campaign'))}: approve or reject"
+            campaign = name_of("campaign_id", body.get("campaign_id", "an unknown campaign"))
+            waiting = counted(count, f"first contact in {campaign} waits", f"first contacts in {campaign} wait")
+            text = f"{waiting} for your approval"
         case "dead_letter":
-            where = _one_line(body.get("queue")) or "no queue"
-            text = f"{counted(count, 'dead letter')} of {where}: replay, edit or discard"
+            queue = _one_line(body.get("queue")) or "an unknown queue"
+            them = "it" if count == 1 else "them"
+            text = f"{counted(count, 'dead letter')} from {queue}: replay, edit or discard {them}"
         case _:
             script = name_of("sfc_id", body.get("sfc_id", "unknown"))
-            text = f"{counted(count, 'play')} of script {script} failed: see why"
-    return f"{text}. {'' if count == 1 else 'The last reason: '}{_reason(body)}"
+            text = f"{counted(count, 'play')} of script {script} failed"
+    return f"{text}. {'Reason' if count == 1 else 'Last reason'}: {_reason(body)}"
 
 
 def _dead(bot: str, comment: str) -> str:

@@ -182,7 +182,7 @@ def test_many_at_once_are_one_notification_now_and_one_with_a_count_later(channe
     campaign = ledger.make_campaign(name="Tea")
     approvals(1, campaign.pk)
     first = Notification.objects.get()
-    assert first.title == "1 first contact waits in Tea: approve or reject. Late."
+    assert first.title == "1 first contact in Tea waits for your approval. Reason: Late."
     # Its task is lost.
     assert notifications_dispatch_due(now=first.due_at + timedelta(minutes=1)) == 1
     assert notification_claim(notification_id=first.pk, now=first.due_at + timedelta(minutes=1)) is not None
@@ -194,7 +194,7 @@ def test_many_at_once_are_one_notification_now_and_one_with_a_count_later(channe
     assert notifications_dispatch_due(now=due_at + timedelta(seconds=1)) == 1
     sending = notification_claim(notification_id=waiting[7].pk, now=due_at)
     assert sending is not None and sending.content["count"] == 40
-    assert sending.content["title"] == "40 first contacts wait in Tea: approve or reject. The last reason: The last."
+    assert sending.content["title"] == "40 first contacts in Tea wait for your approval. Last reason: The last."
     assert sending.content["url"] == "https://panel.example/admin/leads/lead/?state__exact=awaiting_approval"
     assert all(notification_claim(notification_id=row.pk, now=due_at) is None for row in waiting)
     # What comes after its claim waits for the next time; another campaign's does not.
@@ -214,7 +214,7 @@ def test_the_count_is_of_those_that_are_still_there_when_it_goes_out(channel):
     last.delete()
     sending = notification_claim(notification_id=first.pk, now=first.due_at)
     assert sending is not None and sending.content["title"] == (
-        f"2 first contacts wait in {campaign}: approve or reject. The last reason: Late."
+        f"2 first contacts in {campaign} wait for your approval. Last reason: Late."
     )
 
 
@@ -230,9 +230,10 @@ def test_a_bundle_of_many_rows_costs_as_many_statements_as_one_of_few_and_none_g
         with CaptureQueriesContext(connection) as statements:
             sending = notification_claim(notification_id=first.pk, now=first.due_at)
         assert sending is not None and sending.content["count"] == size == Notification.objects.get().count
-        costs.append([len(statement["sql"]) // 100 for statement in statements.captured_queries])
+        costs.append([len(statement["sql"]) for statement in statements.captured_queries])
         Notification.objects.all().delete()
-    assert costs[0] == costs[1]
+    # Only the number in the title may be longer.
+    assert all(abs(few - many) < 100 for few, many in zip(*costs, strict=True))
 
 
 def test_several_channels_and_events_in_one_transaction_change_no_row_of_another(channel):
@@ -267,7 +268,7 @@ def test_a_notification_links_to_the_page_of_its_row(channel):
     sending = notification_claim(notification_id=Notification.objects.get().pk, now=timezone.now())
     assert sending is not None
     assert sending.content["url"] == f"https://panel.example{reverse('admin:leads_lead_change', args=[lead])}"
-    assert str(sending.content["text"]).startswith("1 first contact waits")
+    assert str(sending.content["text"]).startswith("1 first contact in ")
 
 
 @pytest.mark.parametrize(

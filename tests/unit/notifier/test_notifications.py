@@ -87,17 +87,17 @@ def test_titles_are_readable(key, body, title):
     ("key", "body", "count", "title"),
     [
         ("manager.handover", {"campaign_id": "c-1", "reason": "The AI asks."}, 1,
-         "1 conversation waits for an operator in Tea: answer. The AI asks."),
+         "1 conversation in Tea waits for your answer. Reason: The AI asks."),
         ("manager.handover", {"campaign_id": "c-1", "reason": "The AI asks."}, 12,
-         "12 conversations wait for an operator in Tea: answer. The last reason: The AI asks."),
+         "12 conversations in Tea wait for your answer. Last reason: The AI asks."),
         ("manager.approval", {"campaign_id": "c-1", "reason": "Late."}, 2,
-         "2 first contacts wait in Tea: approve or reject. The last reason: Late."),
+         "2 first contacts in Tea wait for your approval. Last reason: Late."),
         ("admin.dead_letter", {"queue": "q", "reason": "expired"}, 1,
-         "1 dead letter of q: replay, edit or discard. expired"),
+         "1 dead letter from q: replay, edit or discard it. Reason: expired"),
         ("admin.dead_letter", {}, 3,
-         "3 dead letters of no queue: replay, edit or discard. The last reason: no reason given"),
+         "3 dead letters from an unknown queue: replay, edit or discard them. Last reason: no reason given"),
         ("scripts.play_failed", {"sfc_id": "s-1", "reason": "Chat: no"}, 1,
-         "1 play of script Tulips failed: see why. Chat: no"),
+         "1 play of script Tulips failed. Reason: Chat: no"),
     ],
 )  # fmt: skip
 def test_a_title_shows_what_waits_and_what_to_do(key, body, count, title):
