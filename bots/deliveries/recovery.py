@@ -168,7 +168,7 @@ def _give_up(now: datetime) -> None:
     lost = Delivery.objects.filter(_unowned(now), state=State.SENDING).filter(
         Q(first_attempt_at__lte=now - ORPHAN_AFTER) | Q(bot__state=Bot.State.BANNED)
     )
-    reason = "The account was lost before Telegram answered: check in the chat whether the message was sent."
+    reason = "The account's session ended before Telegram answered: check in the chat whether the message was sent."
 
     def give_up(delivery_id: UUID) -> bool:
         return delivery_finish(

@@ -188,10 +188,12 @@ def _bot_restricted(facts: Facts) -> Wait | None:
         return Wait(
             None,
             f"Telegram does not let {facts.bot} write in supergroups: "
-            "its lines there wait until an operator releases it.",
+            "its lines there wait until an operator releases the restriction.",
         )
     if facts.purpose == Purpose.FIRST_CONTACT or facts.met_restriction:
-        return Wait(None, f"Telegram restricts {facts.bot}: its first contacts wait until an operator releases it.")
+        return Wait(
+            None, f"Telegram restricts {facts.bot}: its first contacts wait until an operator releases the restriction."
+        )
     return None
 
 

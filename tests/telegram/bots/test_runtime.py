@@ -197,7 +197,7 @@ def test_peer_flood_stops_first_contacts_across_restarts_until_an_operator_relea
         for name in (lost.username, next_one.username)
     ]
     for contact in contacts:
-        until(contact, State.QUEUED, "until an operator releases it")
+        until(contact, State.QUEUED, "releases the restriction")
     first.close()
     assert company.state(anna) == ("restricted", "PEER_FLOOD")
     second = company.start("second")

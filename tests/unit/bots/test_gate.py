@@ -113,15 +113,16 @@ def test_refuses(facts, reason):
         (replace(FACTS, bot_state="stopped"), "Anna is stopped. No other account sends its messages."),
         (
             replace(FACTS, bot_state="restricted", bot_state_reason="PEER_FLOOD, USER_BANNED_IN_CHANNEL"),
-            "Telegram does not let Anna write in supergroups: its lines there wait until an operator releases it.",
+            "Telegram does not let Anna write in supergroups: "
+            "its lines there wait until an operator releases the restriction.",
         ),
         (
             replace(FIRST, bot_state="restricted"),
-            "Telegram restricts Anna: its first contacts wait until an operator releases it.",
+            "Telegram restricts Anna: its first contacts wait until an operator releases the restriction.",
         ),
         (
             replace(REPLY, bot_state="restricted", met_restriction=True),
-            "Telegram restricts Anna: its first contacts wait until an operator releases it.",
+            "Telegram restricts Anna: its first contacts wait until an operator releases the restriction.",
         ),
         (replace(FACTS, member=False), "Anna is not a member of “Gardeners” yet and is joining it."),
         (replace(FACTS, replies_to="sending"), "The message to which this one replies has not been sent yet."),

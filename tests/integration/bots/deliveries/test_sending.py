@@ -104,7 +104,10 @@ def test_a_restriction_stops_first_contacts_until_an_operator_releases_it(stage)
     account.answers = [BotRestricted("PEER_FLOOD")]
     first = ledger.queue_message(bot, campaign, 7, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
     stage.start()
-    until(first, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
+    until(
+        first,
+        lambda row: row.state == State.QUEUED and "releases the restriction" in row.waiting_reason,
+    )
     assert Bot.objects.get(id=bot.id).state == Bot.State.RESTRICTED
     answer = ledger.queue_message(bot, campaign, 8)
     until_state(answer, State.SENT)
@@ -117,7 +120,10 @@ def test_an_answer_that_met_the_restriction_is_not_repeated_against_it(stage):
     account.answers = [BotRestricted("PEER_FLOOD")]
     answer = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    until(answer, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
+    until(
+        answer,
+        lambda row: row.state == State.QUEUED and "releases the restriction" in row.waiting_reason,
+    )
     Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)
     until_state(answer, State.SENT)
     assert account.requests == [answer.random_id] * 2
@@ -289,7 +295,10 @@ def test_only_attempts_without_an_answer_are_counted(stage):
     account.answers = [BotRestricted("PEER_FLOOD")]
     delivery = ledger.queue_message(bot, campaign, 7)
     stage.start()
-    until(delivery, lambda row: row.state == State.QUEUED and "until an operator releases it" in row.waiting_reason)
+    until(
+        delivery,
+        lambda row: row.state == State.QUEUED and "releases the restriction" in row.waiting_reason,
+    )
     assert delivery.attempts == 0
     account.answers = [LOST]
     Bot.objects.filter(id=bot.id).update(state=Bot.State.ONLINE)

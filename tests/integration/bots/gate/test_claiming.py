@@ -302,7 +302,7 @@ def test_a_restricted_bot_makes_no_first_contacts_but_answers(bot, campaign, clo
     first = ledger.queue_message(bot, campaign, 7, ledger.DISCLOSED, purpose=Purpose.FIRST_CONTACT)
     answer = ledger.queue_message(bot, campaign, 8)
     assert [out.id for out in claim(ledger.owners(bot), clock=clock).outgoing] == [answer.id]
-    assert "until an operator releases it" in waiting(first)[0]
+    assert "releases the restriction" in waiting(first)[0]
 
 
 @pytest.mark.parametrize(
