@@ -62,7 +62,8 @@ class SuppressionForm(forms.ModelForm):
 
 class AppliesToFilter(DropdownFilter):
     title = "applies to"
-    parameter_name = "applies_to"
+    # Older than the title, and kept: it stands in bookmarked addresses.
+    parameter_name = "holds_for"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("id", "A Telegram id"), ("name", "A username without a known id"), ("erased", "An erased person")]
