@@ -38,7 +38,8 @@ def why_late(lead: Lead, now: datetime, *, interval: timedelta = timedelta(0)) -
     if now - lead.hit_at <= FRESH + interval:
         return ""
     hours = FRESH.total_seconds() / 3600
-    return f"The message that was the hit is more than {hours:.0f} hours old ({lead.hit_at:%Y-%m-%d %H:%M} UTC)"
+    at = f"{lead.hit_at:%Y-%m-%d %H:%M} UTC"
+    return f"The message that matched the keywords is more than {hours:.0f} hours old ({at})"
 
 
 def why_late_to_send(lead: Lead, now: datetime) -> str:

@@ -11,7 +11,7 @@ _ENTER_SUPERGROUP = f"Add the account to the supergroup in which the person wrot
 _SENTENCES = {
     "PERSON_UNKNOWN": "The account cannot reach this person: they have no chat and no supergroup in common, and the "
     f"person's username is not known. {_ENTER_SUPERGROUP}",
-    "NOT_A_PERSON": "The account behind this lead is a bot, deleted, or Telegram's own. Nothing can be done.",
+    "NOT_A_PERSON": "This lead is a bot, a deleted account or an account of Telegram itself. Nothing can be done.",
     "USERNAME_NOT_A_PERSON": "The username belongs to a chat or channel, not to a person. Nothing can be done.",
     "USERNAME_CHANGED_HANDS": "The username belongs to another person now, and the account cannot reach the "
     f"person by id. {_ENTER_SUPERGROUP}",
@@ -19,7 +19,7 @@ _SENTENCES = {
     "person writes again in a watched chat.",
     "USERNAME_INVALID": "Telegram does not accept this username. Correct the program that published the lead.",
     "USER_ID_INVALID": f"The account has never been in a chat with this person. {_ENTER_SUPERGROUP}",
-    "USER_PRIVACY_RESTRICTED": f"The person's privacy settings do not allow a message of this account. {_NOT_WANTED}",
+    "USER_PRIVACY_RESTRICTED": f"The person's privacy settings do not allow messages from this account. {_NOT_WANTED}",
     "PRIVACY_PREMIUM_REQUIRED": f"The person accepts messages only from contacts and Premium accounts. {_NOT_WANTED}",
     "USER_NOT_MUTUAL_CONTACT": f"The person accepts messages only from contacts. {_NOT_WANTED}",
     "USER_IS_BLOCKED": f"The person has blocked the account. {_NOT_WANTED}",

@@ -12,8 +12,8 @@ from leads.services.incoming import message_record, messages_changed
 from telegram.types import IncomingMessage, MessageNow
 
 RECEIVES_STOPS = (
-    "This account has conversations with leads. Only as a manager does it receive the leads' answers, including every "
-    "“stop”. Keep the account's role, and connect another account for the other role."
+    "This account has conversations with leads. It receives the leads' answers, including every “stop”, only as a "
+    "manager. Keep the account's role, and connect another account for the other role."
 )
 
 

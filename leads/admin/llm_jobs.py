@@ -46,7 +46,7 @@ class LlmJobAdmin(FactAdmin):
     def waiting(self, job: LlmJob) -> str:
         if job.state != LlmJob.State.DUE:
             return clipped(job.error)
-        return waits(clipped(job.error) or "waiting for more messages of the lead", job.due_at)
+        return waits(clipped(job.error) or "waiting for more messages from the lead", job.due_at)
 
     @display(description="tokens (prompt + answer)")
     def tokens(self, job: LlmJob) -> str:

@@ -37,8 +37,8 @@ class MessageAdmin(FactAdmin):
 @admin.register(UnclaimedMessage)
 class UnclaimedMessageAdmin(FactAdmin):
     empty_hint = (
-        "Messages that a manager account sent are listed here while CoolThing does not know yet whether it sent them "
-        "itself or a team member did, from the phone."
+        "Messages from a manager account are listed here until CoolThing knows who sent them: CoolThing itself, or a "
+        "team member who uses the account's phone."
     )
     list_display = ("said_at", "conversation_name", "excerpt", "telegram_message_id", "error", "given_up_at")
     list_filter = (("said_at", RangeDateTimeFilter), ("given_up_at", RangeDateTimeFilter))

@@ -214,7 +214,7 @@ def _read(body: bytes) -> LlmResponse:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:
         # A proxy's page or half a response is an error of the endpoint, not of the model.
-        raise LlmUnavailable(f"the endpoint's answer is no chat completion: {_faults(error)}") from None
+        raise LlmUnavailable(f"the endpoint's answer is not a chat completion: {_faults(error)}") from None
     usage = completion.usage if isinstance(completion.usage, dict) else {}
     return LlmResponse(
         _answer(completion.choices), _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
@@ -230,7 +230,7 @@ def _answer(choices: list[_Choice]) -> LlmAnswer:
     try:
         answer = LlmAnswer.model_validate_json(message.content or "")
     except ValidationError as error:
-        raise LlmUseless(f"the answer does not fit ({how}): {_faults(error)}") from None
+        raise LlmUseless(f"the answer does not have the required form ({how}): {_faults(error)}") from None
     if answer.action == "reply" and not answer.texts:
         raise LlmUseless("the answer is a reply without text")
     return answer

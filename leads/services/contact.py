@@ -40,7 +40,7 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
     """
     person = PersonRef.of(lead.telegram_user_id, lead.username)
     if is_suppressed(telegram_user_id=person.telegram_user_id, username=person.username):
-        lead_move(lead=lead, state=State.OPTED_OUT, reason="The person asked not to be written to before this hit.")
+        lead_move(lead=lead, state=State.OPTED_OUT, reason="When this hit was found, the person had already opted out.")
         return
     if lead.approved_at is None and (reason := _needs_approval(lead, now)):
         lead_move(

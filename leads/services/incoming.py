@@ -54,7 +54,7 @@ def message_record(*, bot_id: UUID, message: IncomingMessage) -> None:
     if conversation is None:
         # The conversation was erased meanwhile.
         return
-    if suppression_resolve(telegram_user_id=message.peer_id, username=name, by="their message to us"):
+    if suppression_resolve(telegram_user_id=message.peer_id, username=name, by="the person's private message"):
         # The suppression may have ended this conversation.
         conversation = conversation_again(conversation)
     person_learn(conversation=conversation, telegram_user_id=message.peer_id)

@@ -83,7 +83,7 @@ def _first_contact_not_sent(conversation: Conversation, delivery: Delivery, now:
     lead = conversation.lead
     if lead.state != Lead.State.CONTACTING or conversation.owner != Owner.AI:
         return
-    reason = refusal_text(delivery.error) or f"The first contact was {delivery.get_state_display().lower()}."
+    reason = refusal_text(delivery.error) or f"The delivery has the state “{delivery.get_state_display()}”."
     ended = Lead.State.FAILED
     if delivery.state == _State.CANCELLED:
         # Only an operator cancels such a delivery without a decision about the lead. The person may be reachable.

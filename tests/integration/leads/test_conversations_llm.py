@@ -225,7 +225,7 @@ def test_two_malformed_answers_hand_over_to_an_operator(world, conversation, llm
     world.incoming(conversation, "How much?")
     job = answer(conversation)
     assert (job.state, conversation.owner) == ("failed", "human")
-    assert "does not fit" in conversation.owner_reason
+    assert "does not have the required form" in conversation.owner_reason
     assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 

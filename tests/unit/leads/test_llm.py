@@ -104,7 +104,7 @@ def test_a_server_that_is_silent_is_a_matter_of_time(llm, monkeypatch):
 
 def test_half_an_answer_is_useless(llm):
     llm.fail("malformed")
-    with pytest.raises(LlmUseless, match="does not fit"):
+    with pytest.raises(LlmUseless, match="does not have the required form"):
         ask(model="sandbox-1", messages=question())
 
 
