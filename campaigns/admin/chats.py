@@ -93,7 +93,7 @@ class ReferenceFilter(DropdownFilter):
 
 def _being_checked(chat: Chat) -> str:
     if chat.reference_changed_at is None:
-        return "is found by its own id: you can resume its permissions."
+        return "needs no check: accounts find the chat by its Telegram id. You can resume its permissions."
     return (
         "is checked again. You can resume its permissions now; they take effect once an account has confirmed that the "
         "reference leads to this chat. If the reference leads to another chat, the permissions are suspended again."
@@ -132,8 +132,8 @@ class ChatAdmin(PolicyAdmin):
             icon="call_split",
             when=lambda chat: chat.reference_leads_to is not None,
             confirm="The reference now leads to another chat. That chat is added with the reference and without any "
-            "permission. The present chat keeps its permissions and its history, and accounts find it by its Telegram "
-            "id. Ask its owner before you resume its permissions.",
+            "permission. This chat keeps its permissions and its history. From then on, accounts find this chat by its "
+            "Telegram id. Ask this chat's owner before you resume its permissions.",
             makes=True,
         ),
         Operation(

@@ -37,7 +37,7 @@ def resume_form(chat: Chat) -> type[forms.Form]:
             initial=[value for value, _ in choices],
             widget=UnfoldAdminCheckboxSelectMultipleWidget,
             label="Permissions",
-            help_text="Clear the permissions that the owner no longer gives, and revoke them on their own pages",
+            help_text="Uncheck the permissions that the owner no longer gives, and revoke them on their own pages",
         )
 
     return ResumeForm
@@ -53,13 +53,13 @@ def _resume(chat: Chat, call: Call) -> str:
     chosen = dict(_suspension(value) for value in call.data["permissions"])
     if not permissions_resume(chat_id=chat.pk, suspensions=chosen):
         return (
-            "has no resumed permission: since you opened the page, the chosen permissions were resumed, revoked or "
+            "was not changed: since you opened the page, the chosen permissions were resumed, revoked or "
             "suspended again."
         )
     now, resumed = database_clock(), chat.permissions.filter(pk__in=chosen, suspended_at=None).select_related("chat")
     gaps = [gap.reason for permission in resumed if (gap := gap_of(permission, now)) is not None]
     if gaps:
-        return f"has resumed permissions, but not all of them are in force: {'; '.join(gaps)}."
+        return f"got permissions back, but not all of them are in force: {'; '.join(gaps)}."
     return "has its permissions in force again, and work that waited for them continues."
 
 

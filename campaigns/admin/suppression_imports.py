@@ -30,7 +30,10 @@ MOST_LINES = 100_000
 COMMAND = "manage.py suppressions import FILE.csv"
 _MOST_MB = MOST_BYTES // 2**20
 _LIST, _IMPORT, _PREVIEW = (f"admin:campaigns_suppression_{name}" for name in ("changelist", "import_file", "preview"))
-_GONE = "No file waits to be imported: it was imported, cancelled, or deleted after an hour. Choose the file again."
+_GONE = (
+    "No file is waiting to be imported. Your last file was imported or cancelled, or was deleted after an hour. Choose "
+    "the file again."
+)
 _OTHER = (
     "Nothing was imported, because the file or its settings were changed meanwhile, perhaps in another window. Check "
     "the new preview."

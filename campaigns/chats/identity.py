@@ -24,7 +24,7 @@ _KEY_MOST = 45
 
 
 class SameChat(NotPossible):
-    """Two rows stand for the same chat at Telegram. The text names both and explains what to do."""
+    """Two rows stand for the same Telegram chat. The text names both and explains what to do."""
 
 
 class AnotherChat(NotPossible):
@@ -86,8 +86,8 @@ def _check_free(chat: Chat, telegram_id: int, upgraded_from: int | None) -> None
     if other is not None:
         title = f" ({chat_phrase(other)})" if other.title else ""
         raise SameChat(
-            f"{chat.reference} and {other.reference}{title} are the same chat at Telegram: use the chat with the "
-            f"reference {other.reference}; for the other chat, correct the reference or revoke the permissions"
+            f"{chat.reference} and {other.reference}{title} lead to the same Telegram chat: use "
+            f"{other.reference}, and for {chat.reference} correct the reference or revoke the permissions"
         )
 
 

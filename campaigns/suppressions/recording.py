@@ -100,7 +100,7 @@ def _put(telegram_user_id: int | None, name: str, facts: dict[str, Any]) -> Supp
         by_name, _ = unresolved.get_or_create(defaults={"username": name, **facts})
         return by_name
     if name:
-        _bind(name, telegram_user_id, "an entry with both")
+        _bind(name, telegram_user_id, "an entry with the username and the id")
     by_id, created = Suppression.objects.get_or_create(
         telegram_user_id=telegram_user_id, defaults={"username": name, **facts}
     )

@@ -77,7 +77,7 @@ def test_an_upgrade_keeps_both_ids_however_often_it_is_seen(group: Chat):
 def test_neither_id_of_a_chat_can_be_another_rows(group: Chat, found: int):
     upgrade(group)
     twin = ledger.make_chat(telegram_id=None, kind="unknown")
-    with pytest.raises(SameChat, match=f"{twin.reference} and {group.reference} .* are the same chat at Telegram"):
+    with pytest.raises(SameChat, match=f"{twin.reference} and {group.reference} .* lead to the same Telegram chat"):
         chat_identify(chat_id=twin.id, telegram_id=found, kind=Chat.Kind.SUPERGROUP)
     assert Chat.objects.get(pk=twin.pk).telegram_id is None
 

@@ -214,7 +214,7 @@ def test_the_panel_shows_how_the_file_was_read_and_applies_that(client: Client):
     page = decide(client, "apply")
     assert "2 people are suppressed now; 1 was suppressed already. 1 damaged line was left out." in page
     assert (Suppression.objects.count(), kept()) == (3, 0)
-    assert "No file waits to be imported" in client.get(PREVIEW, follow=True).content.decode()
+    assert "No file is waiting to be imported" in client.get(PREVIEW, follow=True).content.decode()
 
 
 def test_another_encoding_and_separator_are_chosen_on_the_preview(client: Client):
@@ -247,7 +247,7 @@ def test_a_file_is_deleted_when_the_import_is_cancelled_or_after_an_hour(client:
     expiring = Session.objects.order_by("expire_date")[0]
     assert expiring.expire_date < timezone.now() + timedelta(hours=1, minutes=1)
     Session.objects.filter(pk=expiring.pk).update(expire_date=timezone.now() - timedelta(seconds=1))
-    assert "No file waits to be imported" in client.get(PREVIEW, follow=True).content.decode()
+    assert "No file is waiting to be imported" in client.get(PREVIEW, follow=True).content.decode()
     assert prune_all()["django_session"] == 1
     assert kept() == 0
 

@@ -154,7 +154,7 @@ def test_two_rows_that_are_one_chat_are_named_to_the_operator(company: Company):
     company.online(anna)
     wait_until(lambda: Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").exists())
     [reason] = Incident.objects.filter(key=f"chat:{anna.pk}:{twin.pk}").values_list("reason", flat=True)
-    assert "and @chat_square (“square”) are the same chat at Telegram" in reason
+    assert "and @chat_square (“square”) lead to the same Telegram chat" in reason
     company.say(there, "one")
     assert company.until_heard(anna, 1) == ["one"]
 
