@@ -32,7 +32,7 @@ _ADDED = 20
 # What `outgoing.retry_after` reads.
 _WAITS = ("retry-after", "retry-after-ms", "date")
 _IN_CLEAR = "the password would be sent in clear: write mailtos://, or add mode=starttls or mode=ssl"
-_UNREADABLE = "Apprise cannot use this address: look how those of its service are written"
+_UNREADABLE = "Apprise cannot use this address: look up how addresses of this service are written"
 
 
 @dataclass(frozen=True)

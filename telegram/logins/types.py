@@ -93,8 +93,8 @@ SENTENCES = {
     "PASSWORD_EMPTY": "The password is missing. Enter the account's two-step verification password.",
     "SRP_ID_INVALID": "The password could not be checked. Enter it again.",
     "SRP_PASSWORD_CHANGED": "The password was changed a moment ago. Enter the new password.",
-    "API_ID_INVALID": "Telegram does not know this API id and hash. Compare the account's own, "
-    "or else TELEGRAM_API_ID and TELEGRAM_API_HASH, with those at https://my.telegram.org.",
+    "API_ID_INVALID": "Telegram does not know this API id and hash. Compare the account's API id "
+    "and hash (or TELEGRAM_API_ID and TELEGRAM_API_HASH if it has none) with those at https://my.telegram.org.",
     "API_ID_PUBLISHED_FLOOD": "This API id is public and may not be used. Get your own at https://my.telegram.org.",
     "UPDATE_APP_TO_LOGIN": "Telegram requires a newer application for this login. Use a QR code, or update CoolThing.",
     "SET_UP_EMAIL_REQUIRED": "Telegram requires a login email address for this account. "
@@ -122,7 +122,7 @@ def login_error(error: TelegramError) -> LoginError:
         return LoginError(_too_many(f"for {error.seconds} seconds"), reason=reason, wait_seconds=error.seconds)
     if isinstance(error, PassingError):
         return LoginError(
-            f"Telegram answered {reason}, which may be temporary. Try again in some minutes.", reason=reason
+            f"Telegram answered {reason}, which may be temporary. Try again in a few minutes.", reason=reason
         )
     if isinstance(error, TransientError):
         return LoginError(
