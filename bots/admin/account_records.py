@@ -57,7 +57,7 @@ class BotBlockAdmin(FactAdmin):
 
 @admin.register(Cursor)
 class CursorAdmin(FactAdmin):
-    empty_hint = "A chat is listed here, with the last message read, when an account reads its first message."
+    empty_hint = "Every chat that an account has read is listed here, with the last message that the account read."
     list_display = ("bot", "peer_id", "last_message_id", "gaps", "gap_messages", "updated_at")
     list_filter = (("bot", AutocompleteSelectFilter),)
     list_select_related = ("bot",)
@@ -67,7 +67,7 @@ class CursorAdmin(FactAdmin):
 
 @admin.register(Incident)
 class IncidentAdmin(FactAdmin):
-    empty_hint = "Nothing of what is looked at every few seconds has failed."
+    empty_hint = "No incidents are open."
     list_display = ("last_at", "key", "reason", "count", "since")
     list_filter = (("last_at", RangeDateTimeFilter),)
     search_fields = ("key", "reason")

@@ -21,7 +21,7 @@ from panelkit.labels import moment, moment_with_zone
 from panelkit.registry import Link, add_link
 from panelkit.rights import may_view
 
-TITLE, LABEL, ICON = "Gate preview", "Check against the gate", "help_center"
+TITLE, LABEL, ICON = "Gate preview", "Check if sending is allowed", "help_center"
 PURPOSES = {
     Purpose.SCRIPT: "Script: a line in a chat",
     Purpose.FIRST_CONTACT: "First contact: the first message to a lead",

@@ -42,9 +42,9 @@ def _next_step(bot: Bot, *, able: bool, now: Any) -> str:
     if not able:
         return "Cannot check the reference: the account is disabled, logged out, stopped or banned"
     if bot.blocked_until is not None and bot.blocked_until > now:
-        return "Checks the reference after its flood wait"
+        return "The reference is checked when the account's flood wait ends"
     connected = bot.lease_expires_at is not None and bot.lease_expires_at > now
-    return "Checks the reference within seconds" if connected else "Checks the reference once it is connected"
+    return "The reference is checked " + ("within seconds" if connected else "once the account is connected")
 
 
 def _chat_page(incident: Incident) -> str:

@@ -30,7 +30,7 @@ def entry_refusal(*, bot_id: UUID, chat: Chat, reason: str) -> str:
 
 _CHECK = {
     NOT_INSIDE: "no account in the chat can be connected, and account {bot} cannot see where {reference} leads without "
-    "joining: add the account to the chat in Telegram, and it confirms the reference",
+    "joining: add the account to the chat in Telegram; the account then confirms the reference",
     "INVITE_HASH_EXPIRED": "the link {reference} has expired or was never valid: ask the owner for a new link",
     "USERNAME_NOT_OCCUPIED": "no chat has the username {reference}: correct the reference",
     "REFERENCE_NOT_UNDERSTOOD": "{reference} is neither a @name nor an invite link nor an id: correct the reference",

@@ -107,7 +107,7 @@ def lost_username_report(*, chat: Chat, error: str) -> None:
     """Report that the chat no longer has the username of its reference, and no other chat or person has it."""
     reason = (
         f"{chat_phrase(chat)} {_LOST_NAME.format(chat.reference)} ({error}): correct the reference, "
-        "because no other account can join the chat by it"
+        "because no other account can use it to join the chat"
     )
     incident_report(key=f"{_NAMELESS}{chat.pk}", reason=reason)
 

@@ -127,7 +127,9 @@ def _move_on(cancellation: MassCancellation, ids: list[UUID]) -> bool:
     if not here.update(position=F("position") + len(ids), cancelled=F("cancelled") + len(gone)):
         return False
     if cancellation.user_id is not None:
-        audit.record(*gone, message=f"Cancel, with others ({cancellation}).", user_id=cancellation.user_id)
+        audit.record(
+            *gone, message=f"Cancelled together with other deliveries ({cancellation}).", user_id=cancellation.user_id
+        )
     if cancellation.position + len(ids) >= cancellation.total:
         _finish(cancellation.pk, State.DONE)
     return True

@@ -107,7 +107,7 @@ def _set_aside(delivery_id: UUID, bot_id: UUID, what: str, error: Exception, clo
     log.error("cannot %s delivery %s of bot %s: %s", what, delivery_id, bot_id, name)
     with suppress(DatabaseError, InterfaceError), transaction.atomic():
         queued = Delivery.objects.filter(id=delivery_id, state=State.QUEUED)
-        reason = f"CoolThing could not {what} this message ({name}) and tries again."
+        reason = f"CoolThing could not {what} this message ({name}) and will try again."
         queued.update(waiting_reason=reason, waiting_until=clock() + SET_ASIDE)
         chat = Chat.objects.filter(deliveries=delivery_id).first()
         recipient = "a person" if chat is None else chat_phrase(chat)

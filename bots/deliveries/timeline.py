@@ -75,4 +75,4 @@ def _by_columns(delivery: Delivery) -> Iterator[TimelineEntry]:
 
 def _settled(delivery: Delivery, at: datetime) -> TimelineEntry:
     """The entry about the origin, which is settled in the same transaction in which the final state is written."""
-    return TimelineEntry("settled", "Settled", at, f"{delivery.origin} was notified")
+    return TimelineEntry("settled", "Result reported", at, f"to {delivery.origin}")

@@ -67,7 +67,7 @@ def _preview(delivery: Delivery) -> GatePreview:
     facts = policy.facts(delivery)
     against = objections(replace(facts, suppressed=facts.suppressed or bearer is not None))
     if not against and delivery.due_at > now:
-        against = [Wait(delivery.due_at, "It is not due yet.")]
+        against = [Wait(delivery.due_at, "The message is not due yet.")]
     return GatePreview(next(iter(against), ALLOW), tuple(against), now, by_name, bearer)
 
 

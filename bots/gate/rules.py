@@ -122,7 +122,7 @@ def _permission_waits(facts: Facts) -> Wait | None:
 
 
 def _ungranted(chat: str | None, gap: Gap) -> str:
-    return f"No permission of the owner of “{chat}” is in force: {gap.reason}."
+    return f"No permission from the owner of “{chat}” is in force: {gap.reason}."
 
 
 def _not_disclosed(facts: Facts) -> Refuse | None:
@@ -134,7 +134,7 @@ def _not_disclosed(facts: Facts) -> Refuse | None:
 def _not_labelled(facts: Facts) -> Refuse | None:
     if facts.purpose != Purpose.SCRIPT or facts.chat is None or facts.chat_labelled:
         return None
-    return Refuse(f"“{facts.chat}” has no label, the text that informs its members that scripts play there.")
+    return Refuse(f"“{facts.chat}” has no label: enter the text that informs its members of the scripts.")
 
 
 def _reply_impossible(facts: Facts) -> Refuse | None:

@@ -71,7 +71,7 @@ def login_resend_code(*, bot_id: UUID, claim: Claim | None = None) -> PendingLog
         allowed_at = resend_at(work.pending)
         if allowed_at and database_clock() < allowed_at:
             raise LoginError(
-                f"Telegram sends the code in another way only from {allowed_at:%H:%M:%S} UTC on. Wait until then."
+                f"You cannot get the code in another way before {allowed_at:%H:%M:%S} UTC. Wait until then."
             )
         resent = at_telegram(client.resend_code(work.credentials, code_sent(work.pending)), claim=work.claim)
         keep(work, Step.CODE, resent)

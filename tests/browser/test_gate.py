@@ -18,7 +18,7 @@ def test_a_campaign_shows_its_budgets_and_previews_a_message(panel: Panel, world
     panel.do(lambda page: page.select_option("select[name=chat]", str(world.chats[0].pk)))
     panel.press("Check")
     assert "Wait: Ben The Actor is not connected." in panel.text
-    assert "The preview sends and counts nothing." in panel.text
+    assert "The preview sends nothing and uses no budget." in panel.text
     panel.fill("input[name=person]", "@somebody")
     panel.press("Check")
     assert "Choose either a chat or a person." in panel.text

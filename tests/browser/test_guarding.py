@@ -91,7 +91,7 @@ def test_whoever_may_only_look_sees_no_secret_and_no_operation(world: SimpleName
     assert "secret-token" not in channel
     stop = reverse("admin:bots_bot_operate", args=[world.manager.pk, "stop"])
     # The gate preview only reads; nothing else is offered.
-    assert stop.removesuffix("stop/") not in bot and bot.count("Check against the gate") == 1
+    assert stop.removesuffix("stop/") not in bot and bot.count("Check if sending is allowed") == 1
     assert "panel-operations" not in channel
     assert client.post(stop).status_code == 403
     cancel = reverse("admin:bots_delivery_operate", args=[Delivery.objects.earliest("created_at").pk, "cancel"])

@@ -143,7 +143,7 @@ def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
     panel.open(_list(Delivery, "?waiting=yes"))
     panel.press("Cancel all 1 queued deliveries in this list…")
     assert "1 queued message will not be sent." in panel.text
-    panel.press("Cancel 1")
+    panel.press("Cancel 1 message")
     assert "1 of 1 deliveries processed" in panel.text
     matching.refresh_from_db()
     assert matching.state == "cancelled"

@@ -243,7 +243,8 @@ def test_the_chats_page_shows_who_checks_and_what_to_do_when_no_account_can(chat
     page = shown(operator, chat)
     assert "No account in this chat can confirm the reference" not in page
     assert (
-        "Checks the reference within seconds" in page and "Cannot check the reference: the account is disabled" in page
+        "The reference is checked within seconds" in page
+        and "Cannot check the reference: the account is disabled" in page
     )
 
 

@@ -232,7 +232,7 @@ def assert_set_aside(stuck: Delivery, what: str, error: str) -> None:
     stuck.refresh_from_db()
     assert (stuck.state, stuck.waiting_reason) == (
         "queued",
-        f"CoolThing could not {what} this message ({error}) and tries again.",
+        f"CoolThing could not {what} this message ({error}) and will try again.",
     )
     assert stuck.waiting_until is not None and stuck.waiting_until > timezone.now()
     incident = Incident.objects.get(key=f"delivery:{stuck.pk}")

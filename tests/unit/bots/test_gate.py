@@ -65,7 +65,7 @@ def test_allows_what_nothing_forbids(facts):
         (replace(OPERATOR, suppressed=True), "This person asked not to be written to."),
         (
             replace(FACTS, permission_gap=Gap("it expired at 2026-11-23 11:00 UTC")),
-            "No permission of the owner of “Gardeners” is in force: it expired at 2026-11-23 11:00 UTC.",
+            "No permission from the owner of “Gardeners” is in force: it expired at 2026-11-23 11:00 UTC.",
         ),
         (
             replace(FIRST, disclosed=False),
@@ -73,7 +73,7 @@ def test_allows_what_nothing_forbids(facts):
         ),
         (
             replace(FACTS, chat_labelled=False),
-            "“Gardeners” has no label, the text that informs its members that scripts play there.",
+            "“Gardeners” has no label: enter the text that informs its members of the scripts.",
         ),
         (replace(FACTS, replies_to="refused"), "The message to which this one replies was not sent."),
         (replace(FACTS, replies_to="failed"), "The message to which this one replies was not sent."),
@@ -96,7 +96,7 @@ def test_refuses(facts, reason):
         (replace(FACTS, owned=False, blocked_until=NOON), "Anna is not connected."),
         (
             replace(FACTS, permission_gap=Gap("it is suspended", lasting=False)),
-            "No permission of the owner of “Gardeners” is in force: it is suspended.",
+            "No permission from the owner of “Gardeners” is in force: it is suspended.",
         ),
         (replace(FACTS, campaign_state="paused"), "Campaign “Autumn” is paused."),
         (replace(OPERATOR, campaign_state="paused"), "Campaign “Autumn” is paused."),

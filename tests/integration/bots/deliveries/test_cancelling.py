@@ -191,5 +191,5 @@ def test_every_cancelled_delivery_has_a_line_in_the_log_with_the_operator(place)
     user = User.objects.create_superuser("olga")
     given = order(user_id=user.pk)
     cancellations_advance()
-    logged = LogEntry.objects.filter(user=user, change_message=f"Cancel, with others ({given}).")
+    logged = LogEntry.objects.filter(user=user, change_message=f"Cancelled together with other deliveries ({given}).")
     assert {entry.object_id for entry in logged} == {str(pk) for pk in Delivery.objects.values_list("pk", flat=True)}

@@ -114,7 +114,7 @@ def test_a_deliverys_page_shows_its_timeline(panel: Client):
     text = page(panel, two.reply)
     where = [
         text.index(part)
-        for part in ("Created", "Quiet hours.", "under epoch 3", "message 5", "was notified", "Edited in the chat")
+        for part in ("Created", "Quiet hours.", "under epoch 3", "message 5", "Result reported", "Edited in the chat")
     ]
     assert where == sorted(where)
     assert "3 times, last" in text

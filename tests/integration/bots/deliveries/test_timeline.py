@@ -65,7 +65,7 @@ def test_a_delivery_that_simply_leaves_is_created_claimed_sent_and_settled(stage
         ("created", f"by {ledger.ORIGIN}", 1),
         ("claimed", "under epoch 1", 1),
         ("sent", "message 42", 1),
-        ("settled", f"{ledger.ORIGIN} was notified", 1),
+        ("settled", f"to {ledger.ORIGIN}", 1),
     ]
     assert not DeliveryEvent.objects.exists()
 
@@ -126,7 +126,7 @@ def test_a_delivery_that_an_operator_or_a_rule_ended_shows_who_and_why(origin: l
     delivery_cancel(delivery_id=cancelled.delivery.pk, reason="cancelled by olga")
     assert cancelled.story()[1:3] == [
         ("cancelled", "cancelled by olga", 1),
-        ("settled", f"{ledger.ORIGIN} was notified", 1),
+        ("settled", f"to {ledger.ORIGIN}", 1),
     ]
     origin.answers[refused.delivery.origin_id] = Refuse("The play is over.")
     refused.judge()

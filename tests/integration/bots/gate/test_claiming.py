@@ -170,7 +170,7 @@ def test_without_the_owners_permission_nothing_is_sent_to_a_chat(bot, campaign, 
     permission_revoke(chat_id=chat.id, purpose=ChatPermission.Grant.SCRIPT)
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     delivery.refresh_from_db()
-    assert delivery.error.startswith(f"No permission of the owner of “{chat.title}” is in force: it was rev")
+    assert delivery.error.startswith(f"No permission from the owner of “{chat.title}” is in force: it was rev")
 
 
 def test_a_label_that_was_taken_away_ends_the_scripts_of_its_chat(bot, campaign, clock, origin):
@@ -182,7 +182,7 @@ def test_a_label_that_was_taken_away_ends_the_scripts_of_its_chat(bot, campaign,
     Chat.objects.filter(id=chat.id).update(label=" ")
     assert claim(ledger.owners(bot, chats=[chat]), clock=clock).refused == 1
     after.refresh_from_db()
-    assert after.error == f"“{chat.title}” has no label, the text that informs its members that scripts play there."
+    assert after.error == f"“{chat.title}” has no label: enter the text that informs its members of the scripts."
     assert out.id == before.id and origin.settled == [(before.id, State.SENT), (after.id, State.REFUSED)]
 
 

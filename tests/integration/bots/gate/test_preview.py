@@ -52,7 +52,7 @@ def test_refuses_with_the_reason(facts):
     permission_revoke(chat_id=facts["chat"].id, purpose=ChatPermission.Grant.SCRIPT)
     verdict = would(facts).verdict
     assert isinstance(verdict, Refuse)
-    gap = f"No permission of the owner of “{facts['chat']}” is in force: it was revoked at "
+    gap = f"No permission from the owner of “{facts['chat']}” is in force: it was revoked at "
     assert verdict.reason.startswith(gap)
     Suppression.objects.create(telegram_user_id=7, source=Suppression.Source.WORDS)
     assert to_person(facts, text=ledger.DISCLOSED).verdict == Refuse("This person asked not to be written to.")
@@ -146,7 +146,7 @@ def test_a_queued_delivery_gets_the_answer_that_its_sender_gets(facts, origin):
 def test_what_is_not_due_waits_for_its_time(facts):
     due_at = timezone.now() + timedelta(hours=2)
     delivery = ledger.queue_line(facts["bot"], facts["campaign"], facts["chat"], due_at=due_at)
-    assert delivery_preview(delivery_id=delivery.id).verdict == Wait(due_at, "It is not due yet.")
+    assert delivery_preview(delivery_id=delivery.id).verdict == Wait(due_at, "The message is not due yet.")
 
 
 def test_a_preview_writes_and_locks_nothing(facts):
