@@ -83,7 +83,10 @@ class Environment:
         try:
             Allowed.of(entries)
         except ValueError as wrong:
-            fail(name, f"must hold host names, addresses and networks such as 10.1.0.0/16, which {str(wrong)!r} is not")
+            fail(
+                name,
+                f"must hold host names, addresses and networks such as 10.1.0.0/16: {str(wrong)!r} is none of these",
+            )
         return entries
 
     def url(self, name: str, schemes: set[str], default: str | None = None) -> str:

@@ -14,7 +14,7 @@ from messaging.instrumentation.error_names import fault
 # Rounds run every few seconds; without this limit a row that always fails would be reported every time.
 REPORT_AGAIN_SECONDS = 600.0
 # The error of a row whose last attempt recorded no result.
-LOST = "an attempt ended without a result, perhaps with its worker"
+LOST = "an attempt ended without a result, possibly because its worker stopped"
 # (kind of item, item, error class) → when the failure was last reported, on time.monotonic().
 _reported: dict[tuple[str, str, str], float] = {}
 

@@ -32,7 +32,7 @@ def may_view(holder: PermissionHolder, model: str) -> bool:
 def require(holder: PermissionHolder, right: str) -> None:
     """Raises PermissionDenied if the permission `right` is missing."""
     if not holder.has_perm(right):
-        raise PermissionDenied(f"This needs the permission {right}.")
+        raise PermissionDenied(f"You need the permission {right}.")
 
 
 def require_view(holder: PermissionHolder, models: Iterable[str]) -> None:
@@ -41,4 +41,4 @@ def require_view(holder: PermissionHolder, models: Iterable[str]) -> None:
         str(apps.get_model(model)._meta.verbose_name_plural) for model in models if not may_view(holder, model)
     )
     if missing:
-        raise PermissionDenied(f"This needs the permission to view {', '.join(missing)}.")
+        raise PermissionDenied(f"You need the permission to view {', '.join(missing)}.")

@@ -75,7 +75,7 @@ def _cast_problems(assignment: Assignment, slots: set[str]) -> Iterator[str]:
     )
     cast = {casting.slot.name: casting.bot for casting in castings}
     for slot in sorted(slots - cast.keys()):
-        yield f"slot {slot} has no bot"
+        yield f"slot {slot} has no account"
     for slot in sorted(slots & cast.keys()):
         if problem := actor_problem(cast[slot]):
             remedy = ": log it in" if problem in LOGIN_PROBLEMS else ""

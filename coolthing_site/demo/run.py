@@ -85,7 +85,7 @@ class Demo:
     def _wait_for_bots(self) -> None:
         roles = [Role.PARSER.value, Role.MANAGER.value]
         self._wait(
-            "parser and manager bots are online",
+            "parser and manager bots are still not online",
             lambda: not observe.bots_not_online(roles),
             why=lambda: "; ".join(observe.bots_not_online(roles)),
         )
@@ -129,7 +129,7 @@ class Demo:
         while not ready():
             self._check_processes()
             if time.monotonic() > deadline:
-                raise CommandError(f"{what} not within {START_SECONDS:.0f} s: {why()}")
+                raise CommandError(f"{what} after {START_SECONDS:.0f} s: {why()}")
             time.sleep(POLL_SECONDS)
 
     def _check_processes(self) -> None:

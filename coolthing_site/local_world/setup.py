@@ -74,7 +74,7 @@ def prepare_local_world(
         call_command("seed_campaigns", str(settings.BASE_DIR / SEED_FILE), verbosity=0)
         report(f"seeded {SEED_FILE}")
     if keys := bots_to_log_in_by_hand():
-        report(f"not logged in automatically, log them in yourself: {', '.join(keys)}")
+        report(f"log these bots in yourself: {', '.join(keys)}")
     if not bots_never_connected().exists():
         return
     with ProcessGroup(environment=environment, log_dir=run_dir / "logs") as processes:

@@ -65,12 +65,12 @@ def _amiss(kind: str, figures: Figures) -> Amiss | None:
         since = moment_with_zone(figures.silent_since)
         return Amiss(kind, "silent", f"{which} sent no heartbeat since {since}. {others}. {_TO_DO}")
     if figures.last is not None and figures.last.ended_at is not None:
-        times = "" if figures.ends == 1 else f", {figures.ends} times in the last hour"
+        times = "" if figures.ends == 1 else f" It has ended by itself {figures.ends} times in the last hour."
         last = f"{moment_with_zone(figures.last.ended_at)} ({figures.last.how})"
         now = "It runs again." if figures.running else f"It does not run now. {_TO_DO}"
         if kind in WITHOUT_HEARTBEAT:
-            now = "It is restarted. Whether it runs is not known, because it sends no heartbeats."
-        return Amiss(kind, "ended", f"It ended by itself at {last}{times}. {now}")
+            now = "It is restarted. It sends no heartbeats, so CoolThing does not know whether it runs now."
+        return Amiss(kind, "ended", f"It ended by itself at {last}.{times} {now}")
     if not figures.running and kind in expected_kinds():
         return Amiss(kind, "stopped", f"It has not run since {moment_with_zone(figures.seen)}. {_START}")
     return None

@@ -94,9 +94,11 @@ def _budget_key_problem(budget: BudgetPart, known: set[str]) -> str:
     if not budget.key:
         return ""
     if budget.scope == "team":
-        return "a budget of the team has no key"
+        return "a budget with the scope team must not have a key"
     if budget.scope == "peer":
-        return "" if is_person_id(budget.key) else "the key of a peer is a Telegram id"
+        return (
+            "" if is_person_id(budget.key) else "the key of a budget with the scope peer must be a person's Telegram id"
+        )
     return "" if budget.key in known else f'no {budget.scope} is called "{budget.key}"'
 
 

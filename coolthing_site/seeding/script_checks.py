@@ -56,6 +56,6 @@ def _targets(script: ScriptPart, chats: dict[str, ChatPart], path: Path) -> Iter
     for index, key in enumerate(script.targets):
         reason = chat_problem(key, chats, "script")
         if not reason and not chats[key].label:
-            reason = f'chat "{key}" has no label, which informs its members that scripts play in the chat'
+            reason = f'chat "{key}" has no label: add one that informs its members that scripts play in the chat'
         if reason:
             yield Problem((*path, index), reason)

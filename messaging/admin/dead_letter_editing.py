@@ -153,7 +153,7 @@ class DeadLetterEditing(OperatingAdmin):
             self.log_change(request, letter, "Edit.")
             if replay:
                 services.dead_letter_replay(letter_id=letter.pk, by=by)
-                self.log_change(request, letter, "Replay, edited.")
+                self.log_change(request, letter, "Replay of the edited dead letter.")
         except NotPossible as refusal:
             self.message_user(request, f"{letter}: {refusal}", messages.ERROR)
             return False

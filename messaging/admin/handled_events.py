@@ -59,7 +59,7 @@ class HandlingFailureAdmin(GrowingTableAdmin):
 
 @admin.register(HandlingBucket)
 class HandlingBucketAdmin(GrowingTableAdmin):
-    empty_hint = "No statistics. Handlers' durations and events' ages are counted from the first handled event on."
+    empty_hint = "No statistics yet. They begin with the first handled event."
     list_display = ("metric", "subscription", "bound", "count", "total")
     list_filter = (("metric", admin.AllValuesFieldListFilter), ("subscription", admin.AllValuesFieldListFilter))
     search_fields = ("metric", "subscription")

@@ -221,7 +221,9 @@ def _replay(batch: ReplayBatch, items: list[ReplayItem], now: datetime) -> None:
     _write(items, now)
     if batch.user_id is not None:
         sent = (item.letter for item in items if item.state == ItemState.SENT)
-        audit.record(*sent, message=f"Replay, with others ({batch}), by {batch.by}.", user_id=batch.user_id)
+        audit.record(
+            *sent, message=f"Replay together with other dead letters ({batch}), by {batch.by}.", user_id=batch.user_id
+        )
 
 
 def _write(items: list[ReplayItem], now: datetime) -> None:

@@ -49,7 +49,7 @@ def _publish_error_event(database: psycopg.Connection, row: OutboxRow, service: 
         id=uuid.uuid5(uuid.UUID(row.event_id), _ALARM),
         service=service,
         reason=f"an event ({where}) cannot be published: {reason[:_MOST_REASON]}. "
-        "Correct the cause and press Try again for the event in Outbox, or Give up",
+        "Correct the cause and press “Try again” for the event in Outbox, or press “Give up”",
     )
     headers = {topology.ALARM_HEADER: _ALARM, topology.TRACE_HEADER: traceparent(alarm.id)}
     database.execute(

@@ -90,7 +90,7 @@ def _operator_needed(occurrence: str, body: Mapping[str, Any], name_of: Names, c
 def _dead(bot: str, comment: str) -> str:
     why = comment.removesuffix(LOGIN_GONE)
     what = "is banned" if why == comment else "has to be logged in again"
-    return f"Account {bot} {what}: {why or 'no comment'}"
+    return f"Account {bot} {what}: {why or 'no reason given'}"
 
 
 def _reason(body: Mapping[str, Any]) -> str:

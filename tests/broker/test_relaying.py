@@ -179,7 +179,7 @@ def test_an_unpublishable_event_is_reported_once_even_when_it_is_released_and_fa
     alarms = [event for event in reported if isinstance(event, ServiceErrorEvent)]
     assert {alarm.id for alarm in alarms} == {alarms[0].id}
     assert (
-        str(parked.event_id) not in alarms[0].reason and "press Try again for the event in Outbox" in alarms[0].reason
+        str(parked.event_id) not in alarms[0].reason and "press “Try again” for the event in Outbox" in alarms[0].reason
     )
     assert "bytes" in alarms[0].reason
 

@@ -11,9 +11,7 @@ from vault.commands import SecretsCommand
 
 
 class Command(SecretsCommand):
-    help = (
-        "Activate a campaign's script. Prints the assignment's id, which you need to query its progress, and its state."
-    )
+    help = "Activate a campaign's script. Prints the assignment's id and state. You need the id to query the progress."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--campaign", required=True, metavar="SLUG")

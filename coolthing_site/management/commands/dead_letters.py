@@ -29,7 +29,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
         found = actions.add_parser("list", help="list matching dead letters, the newest first")
-        found.add_argument("--limit", type=int, default=50, help="the most dead letters to list (default: 50)")
+        found.add_argument(
+            "--limit", type=int, default=50, help="the maximum number of dead letters to list (default: 50)"
+        )
         _add_filters(found, state="")
         shown = actions.add_parser("show", help="show a dead letter with its body, headers, traceback and history")
         shown.add_argument("id", type=int, metavar="ID")
@@ -47,7 +49,7 @@ class Command(BaseCommand):
             "--per-second",
             type=int,
             default=replays.DEFAULT_PER_SECOND,
-            help="the most dead letters per second (default: 50)",
+            help="the maximum number of dead letters to replay per second (default: 50)",
         )
         dropped = actions.add_parser(
             "discard", help="discard matching open dead letters, so that they are never handled"

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             type=int,
             choices=range(24),
             metavar="0-23",
-            help="use a time zone in which it is now this hour",
+            help="the local hour at the demo's start: the demo chooses a time zone to match",
         )
         parser.add_argument("--prepared", action="store_true", help=SUPPRESS)
 

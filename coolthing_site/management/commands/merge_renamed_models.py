@@ -7,9 +7,9 @@ from coolthing_site.renamed_models import renamed_models_merge
 
 class Command(BaseCommand):
     help = (
-        "Move permissions and the panel's history that processes of an older version recorded under a model's old name"
-        " to its new name. Run this command after an upgrade, when no such process runs any more. A second run changes"
-        " nothing."
+        "Move the permissions and the panel's history of renamed models to the new names, if processes of an older"
+        " version recorded them under the old names. Run this command after an upgrade, when no such process runs any"
+        " more. A second run changes nothing."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

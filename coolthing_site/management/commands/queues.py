@@ -24,7 +24,9 @@ class Command(BaseCommand):
             "list", help="list all queues with service, state, figures and the reason of a pause"
         )
         listed.add_argument("--json", action="store_true", help="print JSON")
-        paused = actions.add_parser("pause", help="stop consuming on all workers, also across restarts")
+        paused = actions.add_parser(
+            "pause", help="stop consuming on all workers until you resume; restarts do not end the pause"
+        )
         paused.add_argument("--reason", required=True, help="the reason, which is shown with the queue")
         resumed = actions.add_parser("resume", help="consume again")
         for action in (paused, resumed):

@@ -193,7 +193,10 @@ def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, conv
     job.refresh_from_db()
     conversation.refresh_from_db()
     assert (job.state, conversation.owner) == ("failed", "human")
-    assert f"ended without a result, perhaps with its worker, {MOST_ATTEMPTS} attempts" in conversation.owner_reason
+    assert (
+        f"ended without a result, possibly because its worker stopped, {MOST_ATTEMPTS} attempts"
+        in conversation.owner_reason
+    )
     assert OutboxEvent.objects.filter(routing_key="manager.handover").count() == 1
 
 

@@ -309,5 +309,5 @@ def test_a_notification_whose_task_is_killed_every_time_is_given_up(file):
     assert notification_claim(notification_id=notification.id, now=now) is None
     notification.refresh_from_db()
     assert (notification.state, notification.error) == (
-        "failed", "an attempt ended without a result, perhaps with its worker",
+        "failed", "an attempt ended without a result, possibly because its worker stopped",
     )  # fmt: skip

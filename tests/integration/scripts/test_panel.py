@@ -48,11 +48,11 @@ def test_the_confirmation_page_lists_what_is_missing_and_a_refusal_links_to_wher
     assert promise in shown(panel.get(f"{page}/do/activate/"))
     assignment.cast.filter(slot__name="guest").delete()
     asked = shown(panel.get(f"{page}/do/activate/"))
-    assert "slot guest has no bot" in asked and f'href="{page}/change/"' in asked
+    assert "slot guest has no account" in asked and f'href="{page}/change/"' in asked
     form = asked.partition('class="panel-confirm"')[2].partition("</form>")[0]
     assert promise not in form and "slot guest" in form and 'type="submit"' not in form
     selected = {"action": "do_activate", "_selected_action": assignment.pk}
-    assert "slot guest has no bot" in shown(panel.post("/admin/scripts/assignment/", selected))
+    assert "slot guest has no account" in shown(panel.post("/admin/scripts/assignment/", selected))
     for refused in (
         panel.post(f"{page}/do/activate/", {"_confirmed": "1"}),
         panel.post("/admin/scripts/assignment/", selected | {"_confirmed": "1"}),

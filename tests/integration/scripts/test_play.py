@@ -82,7 +82,7 @@ def test_activation_names_everything_that_is_missing_and_changes_nothing():
     assert caught.value.problems == [
         "campaign “Campaign” is draft, not running",
         "line l1: the { at character 1 has no closing }",
-        "slot guest has no bot",
+        "slot guest has no account",
         "slot host: talk-host is banned",
         "chat Bare: no permission for scripts is in force: none is on record",
         "chat Bare: it has no label that informs its members about scripts",

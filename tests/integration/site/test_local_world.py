@@ -37,4 +37,4 @@ def test_the_others_are_left_alone_in_one_line(others: set[str], tmp_path: Path)
         BotSession.objects.create(bot=bot, data="session")
     lines: list[str] = []
     prepare_local_world({}, "no sandbox is started", tmp_path, report=lines.append)
-    assert lines == [f"not logged in automatically, log them in yourself: {', '.join(sorted(others))}"]
+    assert lines == [f"log these bots in yourself: {', '.join(sorted(others))}"]

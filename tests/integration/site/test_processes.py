@@ -110,7 +110,7 @@ def test_an_end_by_itself_is_an_incident_until_it_has_run_again_for_a_while():
     assert (incidents(), crashes()) == (["process:web"], ["admin.crash"])
     assert Incident.objects.get().count == 2
     text = amiss()["web"]
-    assert text.endswith("(exit code 3), 2 times in the last hour. It runs again.")
+    assert text.endswith("(exit code 3). It has ended by itself 2 times in the last hour. It runs again.")
     later(61, "web")
     silence_check()
     assert incidents() == []

@@ -62,8 +62,8 @@ def name_of(field: str, value: object) -> str:
         ("parser.error", {}, "Error in parser: no reason given"),
         ("scripts.crash", {"reason": "no progress"}, "scripts crashed: no progress"),
         ("bots.banned", {"worker_id": "b-1", "comment": "spam"}, "Account Anna is banned: spam"),
-        ("bots.banned", {"worker_id": "b-2"}, "Account b-2 is banned: no comment"),
-        ("bots.banned", {}, "Account unknown is banned: no comment"),
+        ("bots.banned", {"worker_id": "b-2"}, "Account b-2 is banned: no reason given"),
+        ("bots.banned", {}, "Account unknown is banned: no reason given"),
         (
             "bots.banned",
             {"worker_id": "b-1", "comment": "SESSION_REVOKED: it has to be logged in again"},

@@ -99,7 +99,7 @@ CASES = [
     ("chats.0.permissions.1.purpose", "script", 'the purpose "script" appears twice'),
     ("budgets.0.limit", -1, "input should be greater than or equal to 0"),
     ("budgets.0.key", "nobody", 'no bot is called "nobody"'),
-    ("budgets.3.key", "²", "the key of a peer is a Telegram id"),
+    ("budgets.3.key", "²", "the key of a budget with the scope peer must be a person's Telegram id"),
     ("budgets.3.counts", "new_contacts", "new contacts can be counted only for the team, a campaign or a bot"),
 ]
 
