@@ -171,8 +171,8 @@ class DeliveryEvent(models.Model):
     """Something that happened to a delivery, for the history on the delivery's page.
 
     An event of the same kind and detail adds no row: it raises `times` and sets `last_at`. So the number of rows is
-    limited by the number of different events, however often a delivery waits. What the delivery's own columns show is
-    not recorded again as an event: a delivery that is sent at the first attempt has no events.
+    limited by the number of different events, however often a delivery waits. The history does not repeat the
+    delivery's own columns: a delivery that is sent at the first attempt has no events.
     """
 
     class Kind(models.TextChoices):
@@ -239,4 +239,4 @@ class MassCancellation(models.Model):
     @property
     def reason(self) -> str:
         """The reason that is stored on the cancelled deliveries. It is unique to this cancellation."""
-        return f"cancelled by {self.by}, with others ({self})"
+        return f"cancelled by {self.by} together with other deliveries ({self})"

@@ -69,7 +69,7 @@ def test_all_that_match_are_cancelled_and_settled_once(place, origin, small_slic
     first = chosen[0]
     first.refresh_from_db()
     assert first.error == given.reason
-    assert "cancelled by olga, with others" in first.error
+    assert "cancelled by olga together with other deliveries" in first.error
 
 
 def test_what_leaves_or_has_ended_is_left_alone_and_counted_as_too_late(place, origin, small_slices):
