@@ -50,7 +50,7 @@ class Lead(models.Model):
     message = models.TextField(help_text="The text of the person's message that matched a keyword")
     chat_id = models.BigIntegerField(help_text="The marked id of the chat in which the person wrote the message")
     message_id = models.BigIntegerField(
-        null=True, blank=True, help_text="The number of the message at Telegram, for the parser account that read it"
+        null=True, blank=True, help_text="The message's number in Telegram, as the parser account that read it sees it"
     )
     worker_id = models.CharField(
         max_length=64, verbose_name="parser account", help_text="The id of the parser account that read the message"
@@ -192,7 +192,7 @@ class Message(models.Model):
         null=True, blank=True, help_text="When CoolThing noticed that the message was deleted"
     )
     telegram_message_id = models.BigIntegerField(
-        null=True, blank=True, help_text="The number of the message at Telegram, for the manager account"
+        null=True, blank=True, help_text="The message's number in Telegram, as the manager account sees it"
     )
     grouped_id = models.BigIntegerField(
         null=True,
@@ -204,7 +204,7 @@ class Message(models.Model):
         null=True,
         blank=True,
         verbose_name="placed after",
-        help_text="Only for a message that was not sent: the number at Telegram of the message below which it is shown",
+        help_text="Only for a message that was not sent: it is shown below the message with this number in Telegram",
     )
     delivery = models.OneToOneField(Delivery, on_delete=models.PROTECT, null=True, blank=True, related_name="message")
     epoch = models.BigIntegerField(

@@ -175,7 +175,7 @@ def beginning(*, lead: Lead) -> Beginning:
 def hit_place(*, lead: Lead) -> tuple[Chat | None, str, str]:
     """The chat of the message that was the lead's hit, the chat's name, and a link to the message.
 
-    The chat is None if it is not on record; its marked id is the name then. The link is empty for a basic group, whose
+    If the chat is not on record, it is None and its marked id is the name. The link is empty for a basic group, whose
     messages have no links, and if the message's id is not known. Only members of the chat can open it.
     """
     chat = Chat.objects.filter(Q(telegram_id=lead.chat_id) | Q(upgraded_from_id=lead.chat_id)).first()
@@ -191,7 +191,7 @@ def messages_without_delivery(*, bot_id: UUID) -> QuerySet[Message]:
 
 
 def received_since(*, bot_id: UUID, since: datetime, most: int) -> list[int]:
-    """The Telegram ids of `messages_without_delivery` after `since` that are not deleted: the newest `most`."""
+    """The Telegram ids of the newest `messages_without_delivery` after `since` that are not deleted, at most `most`."""
     there = messages_without_delivery(bot_id=bot_id).filter(at__gt=since, deleted_at=None).order_by("-at")
     return [number for number in there.values_list("telegram_message_id", flat=True)[:most] if number is not None]
 

@@ -1,8 +1,8 @@
 """Domain events as they travel over the bus: facts with ids, named in the past tense.
 
 An event's class declares the exchange and the routing key under which it is published. When a message arrives, its
-exchange and routing key select the class again: the body is flat JSON, and other programs that publish do not know
-these classes.
+exchange and routing key select the class. The body (flat JSON) does not name the class, because other programs that
+publish do not know these classes.
 """
 
 import re
@@ -60,7 +60,7 @@ class Event(BaseModel):
     id: uuid.UUID = Field(default_factory=uuid.uuid4)
     created_at: wire.Time = Field(default_factory=_now)
 
-    # Set only if the message arrived under another key than the one that follows from its fields.
+    # Set only if the routing key with which the event arrived differs from the key that its fields give.
     _arrival_key: str | None = PrivateAttr(None)
 
     def __init_subclass__(

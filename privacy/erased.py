@@ -13,7 +13,7 @@ _guards: list[tuple[Guard, Callable[[], None]]] = []
 def register_guard(guard: Guard, *, lock: Callable[[], None]) -> None:
     """Register the guard, which replaces an earlier guard.
 
-    After `lock()` the guard's results must stay true until the transaction ends.
+    After `lock()` the guard's results must stay valid until the transaction ends.
     """
     _guards[:] = [(guard, lock)]
 

@@ -14,7 +14,7 @@ from panelkit.labels import short_choice
 
 # The states of assignments that have not ended. A script has at most one such assignment in a campaign.
 OPEN_STATES = ("draft", "active", "playing", "paused")
-# The assignment form shows this too: it checks for an existing assignment itself.
+# The constraint's message. The assignment form checks for an existing assignment before and shows the same message.
 ONE_OPEN_ASSIGNMENT = "The script already has an assignment in this campaign that has not ended."
 
 
@@ -229,7 +229,7 @@ class Step(models.Model):
     """One line of a play. Its text is fixed: the variant of the spintax was chosen when the play was prepared."""
 
     class State(models.TextChoices):
-        # The stored values of the last two are older than their names.
+        # The last two were renamed; their stored values were not.
         PENDING = "pending"
         QUEUED = "queued", "Queued: the line is waiting to be sent"
         SENT = "said", "Sent"

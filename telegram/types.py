@@ -86,7 +86,7 @@ class IncomingMessage:
 
 @dataclass(frozen=True)
 class MessageNow:
-    """The present state of a message, as one account sees it. A field is None if its value is not known.
+    """The present state of a message, as one account sees it. Unless stated otherwise, None means "not known".
 
     `peer_id` is None for a message in a private chat or basic group: the account numbers all of these together.
     `text` is the whole text. `edited_at` is None if the message was never edited. `reactions` is a text as people read
@@ -116,8 +116,8 @@ class ChatTarget:
 class PersonTarget:
     """A person.
 
-    The account reaches them if it knows `user_id` already, through the message `via_message_id` that they wrote in the
-    shared chat `via_chat_id` (a marked id), or by the username.
+    The account reaches them in one of three ways: by `user_id`, if it knows this id already; through the message
+    `via_message_id` that they wrote in the shared chat `via_chat_id` (a marked id); or by the username.
     """
 
     user_id: int | None = None

@@ -48,7 +48,7 @@ def incident_report(*, key: str, reason: str, event: Event | None = None) -> boo
 def incident_report_lasting(*, key: str, reason: str) -> bool:
     """Record an incident that is normal while processes start, and publish it when it has lasted for GRACE.
 
-    Processes that notice the incident call this every few seconds. If there is no call for GRACE before the incident
+    Processes that notice the incident call this every few seconds. If GRACE passes without a call before the incident
     is published, its duration starts again at zero, because no process was watching. Returns whether the incident was
     published by this call.
     """

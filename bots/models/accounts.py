@@ -29,7 +29,7 @@ class Bot(models.Model):
         STARTING = "starting"
         ONLINE = "online"
         WAITING = "waiting", "Waiting: Telegram asked the account to wait"
-        RESTRICTED = "restricted", "Restricted: sends no first contacts until an operator releases it"
+        RESTRICTED = "restricted", "Restricted: sends no first messages until an operator releases the account"
         NEEDS_LOGIN = "needs_login", "Needs login"
         BANNED = "banned"
         STOPPED = "stopped"

@@ -1,4 +1,4 @@
-"""What workers record: themselves, open incidents, and the messages and chats that their accounts have read."""
+"""The workers, open incidents, and the messages and chats that the workers' accounts have read."""
 
 from django.db import models
 from django.db.models import Q
@@ -13,7 +13,7 @@ class Host(models.Model):
 
     name = models.CharField(max_length=120, primary_key=True)
     role = models.CharField(max_length=10, choices=Role)
-    capacity = models.PositiveIntegerField(help_text="The most accounts that the worker runs at once")
+    capacity = models.PositiveIntegerField(help_text="The maximum number of accounts that the worker runs at once")
     draining = models.BooleanField(
         default=False, help_text="The worker takes no more accounts and releases those that it has"
     )

@@ -11,8 +11,8 @@ class Budget(models.Model):
     """A limit of messages or new contacts in any period of `window_seconds`, counted from the ledger of deliveries.
 
     `key` identifies one object of the scope (a campaign's, bot's or chat's UUID, a peer's Telegram id as text). With an
-    empty key the budget applies to every object of the scope, and each object is counted separately. With an empty
-    purpose messages of every purpose count. The scope `team` is the whole installation.
+    empty key the budget applies to every object of the scope, and each object is counted separately. If the purpose is
+    empty, messages of every purpose count. The scope `team` is the whole installation.
     """
 
     class Scope(models.TextChoices):
@@ -46,7 +46,7 @@ class Budget(models.Model):
         db_default=Counts.MESSAGES,
         help_text="New contacts are messages that open a direct chat; replies to people who wrote first do not count",
     )
-    limit = models.PositiveIntegerField(help_text="The most messages, or new contacts, in the window")
+    limit = models.PositiveIntegerField(help_text="The maximum number of messages or new contacts in the window")
     window_seconds = models.PositiveIntegerField(
         "window (seconds)",
         validators=[at_most(YEAR, "a year")],

@@ -1,4 +1,4 @@
-"""Campaigns: what is offered, in which language and at which hours."""
+"""Campaigns, with the language and the hours of each."""
 
 import uuid
 
@@ -63,7 +63,7 @@ class Campaign(models.Model):
         blank=True,
         default="",
         help_text="First message to a lead. Name the sender, state that an AI writes the message, and explain how to "
-        "stop it. You may use spintax",
+        "opt out. You may use spintax",
     )
     llm_model = models.CharField(
         "LLM model",

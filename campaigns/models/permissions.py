@@ -11,7 +11,7 @@ from campaigns.models.chats import Chat
 
 # Bytes. A scanned letter or a screenshot is smaller; operators give a link to anything larger.
 EVIDENCE_MOST_BYTES = 5 * 1024 * 1024
-# The chat form shows this too: it checks for an existing permission itself.
+# The constraint's message. The chat form checks for an existing permission before and shows the same message.
 ONE_PERMISSION = (
     "A permission for this purpose is on record. Revoke it first, or record the new permission on the page "
     "Permissions: this ends the old one."
@@ -56,7 +56,7 @@ class ChatPermission(models.Model):
         null=True,
         blank=True,
         editable=False,
-        help_text="Days before the permission's end for which the team was last notified",
+        help_text="How many days before the permission's end the team was last notified",
     )
 
     class Meta:
@@ -95,7 +95,7 @@ class ChatPermission(models.Model):
 
     @property
     def reference_changed_at(self) -> datetime | None:
-        """The chat's `reference_changed_at`, as an attribute that `campaigns.permissions.validity.Terms` has too."""
+        """When the chat's reference changed. It makes a permission usable as `campaigns.permissions.validity.Terms`."""
         return self.chat.reference_changed_at
 
 

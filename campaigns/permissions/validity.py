@@ -18,8 +18,9 @@ from campaigns.wording import minute, reference_unconfirmed
 class Gap:
     """Why a permission is not in force.
 
-    A `lasting` gap ends only with a new permission. Other gaps end at `until` if that is a time, when an account
-    confirms the chat's reference if `unconfirmed` is true, and otherwise when an operator has checked the chat.
+    A `lasting` gap ends only with a new permission. Any other gap ends at the time `until`, if that is set. Without it,
+    an `unconfirmed` gap ends when an account confirms the chat's reference, and any other gap ends when an operator has
+    checked the chat.
     """
 
     reason: str

@@ -210,7 +210,7 @@ SUBSCRIPTIONS: dict[str, str] = {
 # archive's queue must be archived, not run.
 RAW_SUBSCRIPTIONS = frozenset({DEAD_LETTER_ARCHIVE_QUEUE, UNROUTABLE_QUEUE})
 
-# queue → the maximum size of a batch, that is, of the messages that its handler gets in one call (see
+# queue → the maximum size of a batch: the number of messages that its handler gets in one call (see
 # `messaging.consuming.batch_execution`).
 BATCHES: dict[str, int] = {
     LEADS_QUEUE: 200,

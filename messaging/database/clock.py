@@ -1,4 +1,4 @@
-"""The database's clock, which all processes share; the clocks of their machines may be minutes wrong.
+"""The database's clock, which all processes share; the clocks of their machines may be off by minutes.
 
 Use it for every time that is stored or compared with times from the database. Measure durations within one process with
 `time.monotonic()`.

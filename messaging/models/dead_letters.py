@@ -99,7 +99,7 @@ class DeadLetter(models.Model):
 
     @property
     def address(self) -> Address:
-        """The exchange and routing key under which a replay sends the message, which are also its type."""
+        """The exchange and routing key with which a replay sends the message. They determine the message's type."""
         if self.is_readdressed:
             return Address(self.edited_exchange, self.edited_routing_key)
         return Address(self.exchange, self.routing_key)

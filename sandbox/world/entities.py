@@ -34,7 +34,8 @@ class User:
     username: str | None = None
     password: str | None = None
     blocked: set[int] = field(default_factory=set)
-    # Users whose full access hash the server has sent to this account. It shows all other users as "min" users.
+    # Users whose full access hash the server has sent to this account. For this
+    # account all other users are "min" users.
     met: set[int] = field(default_factory=set)
     bot: bool = False
     scam: bool = False

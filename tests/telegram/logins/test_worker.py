@@ -76,7 +76,7 @@ def test_without_scripts_the_page_goes_on_by_reloading(company: Company) -> None
     client.post(login, {"do": "send"})
     page = client.get(login).content.decode()
     assert f'<noscript><meta http-equiv="refresh" content="3;url={progress}"></noscript>' in page
-    assert "No worker takes logins" in page
+    assert "No worker accepts logins" in page
     assert client.get(progress).headers["Location"] == f"{login}?asked="
     with login_worker_runs():
         wait_until_idle(bot)
