@@ -119,6 +119,19 @@ def test_an_order_that_died_in_a_slice_goes_on_and_counts_right(place, origin, s
     assert len(origin.settled) == 10
 
 
+def test_what_an_older_release_cancelled_before_it_died_is_counted_too(place, origin, small_slices):
+    """Its worker died between cancelling the slice and counting it, and the upgrade came then."""
+    older = lines(place, 4)
+    given = order()
+    reason = f"cancelled by olga, with others ({given})"
+    for delivery in older:
+        Delivery.objects.filter(pk=delivery.pk).update(state=State.CANCELLED, error=reason)
+    Delivery.objects.filter(pk=older[0].pk).update(error="cancelled by olga, with others (cancellation 00000000)")
+    cancellations_advance()
+    given.refresh_from_db()
+    assert (given.state, given.position, given.cancelled) == ("done", 4, 3)
+
+
 def test_a_delivery_that_its_origin_cannot_settle_does_not_delay_the_others(place, origin, small_slices, monkeypatch):
     rows = lines(place, 6)
     settle = origin.settle
