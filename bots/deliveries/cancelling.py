@@ -118,11 +118,8 @@ def _cancel(delivery_id: UUID, reason: str) -> None:
 
 @transaction.atomic
 def _move_on(cancellation: MassCancellation, ids: list[UUID]) -> bool:
-    # Count the cancelled deliveries by their stored reason: an earlier run may have crashed before this line. Only the
-    # end is compared, because the words before it were different in an earlier release.
-    cancelled = Delivery.objects.filter(
-        pk__in=ids, state=Delivery.State.CANCELLED, error__endswith=f" ({cancellation})"
-    )
+    # Count the cancelled deliveries by their stored reason: an earlier run may have crashed before this line.
+    cancelled = Delivery.objects.filter(pk__in=ids, state=Delivery.State.CANCELLED, error=cancellation.reason)
     # The admin log needs the bots' names, but not their secrets, which this process may not be able to decrypt.
     secrets = ("bot__phone", "bot__api_hash", "bot__proxy_url")
     gone = list(cancelled.select_related("bot", "chat").defer(*secrets))

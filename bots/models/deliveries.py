@@ -238,5 +238,8 @@ class MassCancellation(models.Model):
 
     @property
     def reason(self) -> str:
-        """The reason that is stored on the cancelled deliveries. It is unique to this cancellation."""
-        return f"cancelled by {self.by} together with other deliveries ({self})"
+        """The reason that is stored on the cancelled deliveries. It is unique to this cancellation.
+
+        Workers find the deliveries by it, also workers of another version during an upgrade: do not reword it.
+        """
+        return f"cancelled by {self.by}, with others ({self})"

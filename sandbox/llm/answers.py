@@ -54,7 +54,7 @@ INTENTS: tuple[tuple[str, str], ...] = (
         r"(с|со|позовите|позвать|переключите|соедините|дайте)\s[^.?!]{0,30}"
         r"(человек|оператор|менеджер|сотрудник)|жив(ым|ого|ому|ой)\s+(человек|оператор|менеджер)"
         r"|\b(a|real|actual|live) (human|person)\b|\boperator\b"
-        r"|(speak|history) (to|with) (a |your |the )?(human|person|manager|someone)",
+        r"|(speak|talk) (to|with) (a |your |the )?(human|person|manager|someone)",
     ),
     ("bot", r"\b(вы|ты|это)( \w+)? (бот|робот|ии)\b|\b(are you|is this) (a |an )?(bot|robot|ai)\b"),
     (

@@ -148,7 +148,7 @@ def test_all_messages_that_match_are_cancelled_after_their_number_was_shown(
     matching.refresh_from_db()
     assert matching.state == "cancelled"
     panel.open(_page(matching))
-    assert "cancelled by operator together with other deliveries" in panel.text
+    assert "cancelled by operator, with others" in panel.text
 
 
 def test_lists_are_searched_and_filtered(panel: Panel, world: SimpleNamespace) -> None:

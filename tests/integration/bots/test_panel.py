@@ -140,7 +140,7 @@ def test_a_login_is_cancelled_by_a_button_of_that_name_and_a_message_confirms_it
     expires_at = datetime(2100, 1, 1, tzinfo=UTC)
     PendingLogin.objects.create(bot=bot, step=step, asked=asked, claim=uuid4(), expires_at=expires_at)
     row = panel.get(reverse("admin:bots_pendinglogin_change", args=[bot.pk])).content.decode()
-    assert PendingLogin.Step(step).label in row and "asked for a QR code" not in row
+    assert PendingLogin.Step(step).label in row and PendingLogin.Ask.QR.label not in row
     url = reverse("admin:bots_bot_login", args=[bot.pk])
     shown = panel.get(url).content.decode()
     assert "Cancel" in shown and "in another way" not in shown

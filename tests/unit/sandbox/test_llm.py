@@ -122,7 +122,15 @@ async def test_a_refusal_opts_out_and_sends_nothing(endpoint: Endpoint, text: st
     assert (answer["action"], answer["messages"]) == ("opt_out", [])
 
 
-@pytest.mark.parametrize("text", ["Позовите человека, пожалуйста", "Can I talk to a human, please?", "Дайте менеджера"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Позовите человека, пожалуйста",
+        "Can I talk to a human, please?",
+        "I'd like to talk to your manager",
+        "Дайте менеджера",
+    ],
+)
 async def test_asking_for_a_human_hands_over(endpoint: Endpoint, text: str) -> None:
     answer = await endpoint.ask("Hello!", text)
     assert answer["action"] == "handover"
