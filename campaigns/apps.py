@@ -5,6 +5,7 @@ from django.db.models.functions import Lower, Upper
 
 class CampaignsConfig(AppConfig):
     name = "campaigns"
+    verbose_name = "Campaigns & chats"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

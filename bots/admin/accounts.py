@@ -26,8 +26,8 @@ from panelkit.operations import Operation, when_in
 from telegram.logins.types import LoginError
 
 
-def _remove_box() -> forms.BooleanField:
-    return forms.BooleanField(required=False, widget=UnfoldBooleanSwitchWidget)
+def _remove_box(label: str) -> forms.BooleanField:
+    return forms.BooleanField(required=False, label=label, widget=UnfoldBooleanSwitchWidget)
 
 
 class BotForm(SecretForm):
@@ -35,13 +35,13 @@ class BotForm(SecretForm):
     api_hash = SecretField(
         required=False, label="API hash", help_text="If no hash is stored, the setting TELEGRAM_API_HASH is used."
     )
-    remove_api_hash = _remove_box()
+    remove_api_hash = _remove_box("Remove API hash")
     proxy_url = SecretField(
         required=False,
         label="Proxy URL",
         help_text="For example socks5://user:password@host:port, http://… or mtproxy://secret@host:port",
     )
-    remove_proxy_url = _remove_box()
+    remove_proxy_url = _remove_box("Remove proxy URL")
 
     clean_proxy_url = checked_proxy
 

@@ -33,7 +33,7 @@ _CONNECTING = frozenset({Ask.SEND, Ask.QR, Ask.IMPORT})
 NOT_LOGGED_IN = "The account is not logged in."
 LOGGING_OUT = "The account is being logged out. Wait until that is done; it takes less than a minute."
 NO_WORKER = "No worker accepts logins: start a process …_bots of the Procfile. The login then continues automatically."
-STARTING = "A worker will start this in a moment."
+STARTING = "A worker will begin in a moment."
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def host_state(host: Host, now: datetime) -> str:
         return f"silent since {host.heartbeat_at:%H:%M:%S} UTC"
     if host.drain_requested:
         return "drained by an operator"
-    return "is stopping" if host.draining else "takes accounts"
+    return "takes no accounts now" if host.draining else "takes accounts"
 
 
 def hosts_forget() -> int:
