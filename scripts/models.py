@@ -160,6 +160,8 @@ class Casting(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="castings", verbose_name="account")
 
     class Meta:
+        verbose_name = "cast member"
+        verbose_name_plural = "cast"
         constraints = [
             models.UniqueConstraint(
                 fields=["assignment", "slot"],

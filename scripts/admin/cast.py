@@ -43,7 +43,6 @@ class PreparationInline(OfOneScriptInline):
 
 class CastingInline(PreparationInline):
     model = Casting
-    verbose_name_plural = "cast"
     form = CastingForm
     fields = ("slot", "bot", "problem")
     autocomplete_fields = ("bot",)
