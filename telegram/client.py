@@ -159,7 +159,7 @@ class TelegramAccount:
         self._session.rename(update.user_id, username_in(update))
 
     def on_change(self, callback: OnChange) -> None:
-        """Call `callback` for each message that is edited or deleted or gets a reaction, whoever its author is."""
+        """Call `callback` for each message that is edited or deleted or gets a reaction, by any author."""
 
         async def handle(update: Any) -> None:
             for change in now(update, getattr(update, "_entities", None) or {}, self._session):
