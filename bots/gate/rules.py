@@ -200,8 +200,8 @@ def _bot_restricted(facts: Facts) -> Wait | None:
 def _not_a_member(facts: Facts) -> Wait | None:
     if facts.chat is None or facts.member:
         return None
-    how = "is joining it" if facts.permission_gap is None else "joins it when the permission is in force"
-    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet and {how}.")
+    condition = "it is connected" if facts.permission_gap is None else "the permission is in force"
+    return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet and joins it when {condition}.")
 
 
 def _earlier_message(facts: Facts) -> Wait | None:
