@@ -2,6 +2,7 @@
 
 import logging
 import signal
+from collections.abc import Mapping
 from threading import Event as ThreadEvent
 from typing import Any
 
@@ -41,21 +42,46 @@ class PatientScheduler(DatabaseScheduler):
                 return
             except (OperationalError, InterfaceError) as problem:
                 attempt += 1
-                log.warning("beat waits for the database: %s", str(problem).strip())
-                connection.close()
-                # Otherwise it would treat the schedule that it could not read as unchanged.
-                self._initial_read = True
+                self._database_is_down(problem)
                 self._stopped.wait(retry_delay(attempt))
+
+    def update_from_dict(self, mapping: Mapping[str, Any]) -> None:
+        """Add the entries to the schedule. Raises OperationalError or InterfaceError if the database does not answer.
+
+        django-celery-beat only logs such an error: beat would not send these tasks until its next start.
+        """
+        entries = {}
+        for name, fields in mapping.items():
+            try:
+                entry = self.Entry.from_entry(name, app=self.app, **fields)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                log.exception("beat cannot add the task %s to its schedule", name)
+                continue
+            if entry.model.enabled:
+                entries[name] = entry
+        self.schedule.update(entries)
 
     def tick(self, *args: object, **kwargs: object) -> float:
         """Send the due messages. Returns the seconds until the next turn."""
         self._exit_if_stopped()
         main_loop.turned()
-        return min(float(super().tick(*args, **kwargs)), _SLEEP_MOST_SECONDS)
+        try:
+            return min(float(super().tick(*args, **kwargs)), _SLEEP_MOST_SECONDS)
+        except (OperationalError, InterfaceError) as problem:
+            self._database_is_down(problem)
+            return _SLEEP_MOST_SECONDS
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         main_loop.turned()
         super().apply_entry(entry, producer)
+
+    def _database_is_down(self, problem: Exception) -> None:
+        log.warning("beat waits for the database: %s", str(problem).strip())
+        connection.close()
+        # Otherwise it would treat the schedule that it could not read as unchanged.
+        self._initial_read = True
 
     def _ensure_connected(self) -> Any:
         """Wait for the first connection to the broker."""
