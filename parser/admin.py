@@ -16,7 +16,7 @@ from panelkit.forms.suitable import Suitable, SuitableForm, offer
 from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
-from parser.models import Hit, Keyword, WatchedChat
+from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
 from parser.selectors import chat_advice, chats_readable, hit_change, parser_advice, parsers_choosable
 
 
@@ -81,6 +81,17 @@ class KeywordAdmin(PanelAdmin):
     ordering = ("campaign__name", "kind", "text")
 
     kind_label = choice_label("kind")
+
+
+@admin.register(MatchingSettings)
+class MatchingSettingsAdmin(PanelAdmin):
+    empty_hint = "A campaign without matching settings detects the language of each word."
+    list_display = ("campaign", "languages", "ignore_diacritics")
+    list_filter = ("ignore_diacritics", ("campaign", RelatedDropdownFilter))
+    list_select_related = ("campaign",)
+    search_fields = ("campaign__name",)
+    autocomplete_fields = ("campaign",)
+    ordering = ("campaign__name",)
 
 
 @admin.register(WatchedChat)

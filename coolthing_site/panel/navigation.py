@@ -59,6 +59,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("campaigns.HashKey", "fingerprint"),
         Page("campaigns.Budget", "speed"),
         Page("parser.Keyword", "search"),
+        Page("parser.MatchingSettings", "translate"),
         Page("parser.WatchedChat", "visibility"),
         Page("leads.CampaignManager", "support_agent", "Managers"),
     ),

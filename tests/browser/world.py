@@ -49,7 +49,7 @@ from messaging.models import (
     ReplayItem,
 )
 from notifier.models import Channel, Notification, Rule
-from parser.models import Hit, Keyword, WatchedChat
+from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 
@@ -178,6 +178,7 @@ def _script(world: SimpleNamespace) -> None:
 def _parser(world: SimpleNamespace) -> None:
     Keyword.objects.create(campaign=world.campaign, text="rye bread")
     Keyword.objects.create(campaign=world.campaign, text="recipe", kind="minus")
+    MatchingSettings.objects.create(campaign=world.campaign, languages=["en"])
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
     Hit.objects.create(
         campaign=world.campaign,

@@ -1,4 +1,4 @@
-"""The parser bots' keywords and watched chats, and their hits."""
+"""Messages that matched keywords."""
 
 import uuid
 
@@ -7,60 +7,6 @@ from django.db.models.functions import Lower, Now
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-
-
-class Keyword(models.Model):
-    """A word or phrase to look for in messages, compared by stems.
-
-    A message with a minus keyword never matches, however many plus keywords it contains.
-    """
-
-    class Kind(models.TextChoices):
-        PLUS = "plus", "Match"
-        MINUS = "minus", "Exclude"
-
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="keywords")
-    kind = models.CharField(
-        max_length=5,
-        choices=Kind,
-        default=Kind.PLUS,
-        help_text="Match: a message with this keyword is a hit. Exclude: a message with this keyword is never a hit.",
-    )
-    text = models.CharField(
-        max_length=200, help_text="A word or phrase. It also stands for its other grammatical forms."
-    )
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["campaign", "kind", "text"],
-                name="one_keyword_per_text",
-                violation_error_message="The campaign already has this keyword.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{'−' if self.kind == self.Kind.MINUS else ''}{self.text}"
-
-
-class WatchedChat(models.Model):
-    """A chat that a parser bot reads for a campaign."""
-
-    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="watched_chats")
-    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="watched_by")
-    bot = models.ForeignKey(Bot, on_delete=models.PROTECT, related_name="watches", verbose_name="account")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["campaign", "chat"],
-                name="one_watch_per_campaign_and_chat",
-                violation_error_message="This chat is already watched for the campaign.",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.chat} for {self.campaign}"
 
 
 class Hit(models.Model):
