@@ -20,9 +20,6 @@ _DEFAULTS = {
     ),
 }
 
-# A person who wrote longer ago no longer expects an answer. This prevents belated messages after an outage.
-FRESH = timedelta(hours=24)
-
 
 def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
     """A variant of the campaign's text; a lead always gets the same variant. Raises SpintaxError."""
@@ -34,12 +31,16 @@ def first_contact_text(*, campaign: Campaign, lead_id: UUID) -> str:
 
 
 def why_late(lead: Lead, now: datetime, *, interval: timedelta = timedelta(0)) -> str:
-    """Why it is too late for a first contact; empty if it is not. `interval`: the campaign's wait after the hit."""
-    if now - lead.hit_at <= FRESH + interval:
+    """Why it is too late for a first contact; empty if it is not. `interval`: the campaign's wait after the hit.
+
+    A person who wrote longer ago than the campaign's horizon no longer expects an answer. This prevents belated
+    messages after an outage.
+    """
+    hours = lead.campaign.first_contact_horizon_hours
+    if now - lead.hit_at <= timedelta(hours=hours) + interval:
         return ""
-    hours = FRESH.total_seconds() / 3600
     at = f"{lead.hit_at:%Y-%m-%d %H:%M} UTC"
-    return f"The message that matched the keywords is more than {hours:.0f} hours old ({at})"
+    return f"The message that matched the keywords is more than {hours} hour{'s' * (hours != 1)} old ({at})"
 
 
 def why_late_to_send(lead: Lead, now: datetime) -> str:

@@ -6,6 +6,7 @@ message, or a suppression, may end all of them.
 
 from collections.abc import Iterable, Iterator
 from uuid import UUID
+from zlib import crc32
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -19,6 +20,8 @@ from panelkit.errors import NotPossible
 # The first keys of advisory locks with two keys, which are independent of those with one key.
 _CAMPAIGN = 0x1EAD_0001
 _MANAGER = 0x1EAD_0002
+_PERSON = 0x1EAD_0003
+_LOCK_PEOPLE = "SELECT pg_advisory_xact_lock(%s, person) FROM unnest(%s::int[]) AS person"
 
 
 def campaign_lock(campaign_id: UUID) -> None:
@@ -30,6 +33,21 @@ def managers_lock(bot_ids: Iterable[UUID]) -> None:
     """Keep other transactions from assigning conversations to these bots."""
     for bot_id in sorted(bot_ids):
         _lock(_MANAGER, bot_id)
+
+
+def first_contacts_lock(people: Iterable[PersonRef]) -> None:
+    """Keep other transactions from deciding about first contacts with these people, in any campaign."""
+    names = {name for person in people for name in _names(person)}
+    keys = sorted({crc32(name.encode()) - 2**31 for name in names})
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_PEOPLE, [_PERSON, keys])
+
+
+def _names(person: PersonRef) -> Iterator[str]:
+    if person.telegram_user_id is not None:
+        yield str(person.telegram_user_id)
+    if person.username:
+        yield f"@{plain_username(person.username)}"
 
 
 class ConversationGone(NotPossible):

@@ -19,6 +19,7 @@ ORDER = (
     "parser_hit",
     "leads of a campaign",
     "managers",
+    "first contacts",
     "bots_delivery",
     "bots_masscancellation",
     "campaigns_campaign",

@@ -49,6 +49,7 @@ ADVISORY = {
     seeder._SEEDING: "seeding",
     locks._CAMPAIGN: "leads of a campaign",
     locks._MANAGER: "managers",
+    locks._PERSON: "first contacts",
 }
 # The key of rows whose keys are not seen.
 ANY = "?"

@@ -49,6 +49,7 @@ class CampaignAdmin(PolicyAdmin):
                     ("time_zone", "locale"),
                     ("quiet_from", "quiet_to"),
                     ("first_contact_interval_seconds", "reply_quiet_seconds"),
+                    ("first_contact_horizon_hours", "cool_down_days"),
                 )
             },
         ),

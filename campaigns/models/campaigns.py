@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from campaigns.policy.disclosure import validate_locale
-from campaigns.policy.duration_limits import HOUR, WEEK, at_most
+from campaigns.policy.duration_limits import HOUR, WEEK, at_most, at_most_units
 from campaigns.policy.quiet_hours import validate_time_zone
 
 # The campaign form shows this too, next to the field.
@@ -52,6 +52,22 @@ class Campaign(models.Model):
         default=60,
         validators=[at_most(WEEK, "a week")],
         help_text="Seconds between a hit and the first contact",
+    )
+    first_contact_horizon_hours = models.PositiveIntegerField(
+        "first contact within (hours)",
+        default=24,
+        db_default=24,
+        validators=[MinValueValidator(1), at_most_units(24 * 31, "31 days (744 hours)")],
+        help_text="Hours after a hit within which the person is contacted automatically. Older hits, for example after "
+        "an outage, are kept, and you decide about their leads",
+    )
+    cool_down_days = models.PositiveIntegerField(
+        "cool-down of a person (days)",
+        default=0,
+        db_default=0,
+        validators=[at_most_units(366, "366 days")],
+        help_text="Days after the last message between any of your accounts and a person during which this campaign "
+        "contacts the person only if you approve it. 0: no cool-down",
     )
     reply_quiet_seconds = models.FloatField(
         "reply after silence (seconds)",

@@ -155,6 +155,8 @@ def _campaign(report: Report, part: CampaignPart) -> Campaign:
         "quiet_from": quiet.start if quiet else None,
         "quiet_to": quiet.end if quiet else None,
         "first_contact_interval_seconds": part.first_contact_interval_seconds,
+        "first_contact_horizon_hours": part.first_contact_horizon_hours,
+        "cool_down_days": part.cool_down_days,
         "reply_quiet_seconds": part.reply_quiet_seconds,
         "first_contact_template": part.first_contact,
         "llm_model": part.llm.model,

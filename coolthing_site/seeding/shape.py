@@ -164,6 +164,8 @@ class CampaignPart(Part):
     locale: Literal["en", "ru"] = "en"
     quiet_hours: QuietHoursPart | None = None
     first_contact_interval_seconds: Annotated[int, Field(ge=0, le=WEEK)] = 60
+    first_contact_horizon_hours: Annotated[int, Field(ge=1, le=24 * 31)] = 24
+    cool_down_days: Annotated[int, Field(ge=0, le=366)] = 0
     reply_quiet_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 5.0
     keywords: KeywordsPart = KeywordsPart()
     watches: tuple[WatchPart, ...] = ()

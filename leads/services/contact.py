@@ -10,8 +10,9 @@ from django.db.models import F, Q
 from bots.models import Bot
 from campaigns.models import Purpose
 from campaigns.suppressions.lookup import is_suppressed
+from leads.cool_down import cool_downs_in_use, why_cooling_down
 from leads.first_contact import first_contact_text, why_late
-from leads.locks import campaign_lock, conversation_lock_if_there, managers_lock
+from leads.locks import campaign_lock, conversation_lock_if_there, first_contacts_lock, managers_lock
 from leads.models import Conversation, Lead, Message
 from leads.selectors import PersonRef, direct_contact_permitted, manager_least_loaded, managers_advice, managers_usable
 from leads.services.outgoing_messages import message_send
@@ -58,7 +59,7 @@ def lead_contact(*, lead: Lead, now: datetime) -> None:
 def _needs_approval(lead: Lead, now: datetime) -> str:
     if not direct_contact_permitted(chat_id=lead.chat_id):
         return "The chat's permission does not cover first contacts"
-    return why_late(lead, now)
+    return why_late(lead, now) or why_cooling_down(lead, now)
 
 
 def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: datetime) -> None:
@@ -205,6 +206,9 @@ def _lead_locked(lead_id: UUID) -> Lead:
     campaign_lock(campaign_id)
     # The managers are locked before the lead's row is written.
     managers_lock(managers_usable(campaign_id=campaign_id).values_list("id", flat=True))
+    if cool_downs_in_use():
+        known = Lead.objects.values_list("telegram_user_id", "username").get(id=lead_id)
+        first_contacts_lock([PersonRef.of(*known)])
     for begun in Conversation.objects.filter(lead_id=lead_id).values_list("id", flat=True):
         conversation_lock_if_there(begun)
     return Lead.objects.select_related("campaign").get(id=lead_id)

@@ -11,7 +11,8 @@ from campaigns.models import Campaign
 from campaigns.policy.locks import erasures_lock_shared
 from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import suppression_resolve
-from leads.locks import campaign_lock, leads_lock, managers_lock
+from leads.cool_down import cool_downs_in_use
+from leads.locks import campaign_lock, first_contacts_lock, leads_lock, managers_lock
 from leads.models import Lead
 from leads.selectors import PersonRef, leads_met, managers_usable
 from leads.services.contact import lead_contact
@@ -76,7 +77,10 @@ def _lock_for(events: Sequence[NewTargetMessage]) -> None:
     for campaign_id in campaigns:
         campaign_lock(campaign_id)
     managers_lock({bot_id for campaign_id in campaigns for bot_id in _manager_ids(campaign_id)})
-    leads_lock(leads_met([PersonRef.of(event.telegram_user_id, event.username) for event in events]))
+    people = [PersonRef.of(event.telegram_user_id, event.username) for event in events]
+    if cool_downs_in_use():
+        first_contacts_lock(people)
+    leads_lock(leads_met(people))
 
 
 def _manager_ids(campaign_id: UUID) -> list[UUID]:

@@ -20,6 +20,8 @@ OTHERWISE_SOUND = {
     "time_zone": "UTC",
     "locale": "en",
     "first_contact_interval_seconds": "1",
+    "first_contact_horizon_hours": "24",
+    "cool_down_days": "0",
     "reply_quiet_seconds": "5",
     "first_contact_template": "",
 }
@@ -118,6 +120,7 @@ def test_a_budget_that_would_count_nothing_is_refused_with_an_explanation(panel:
         ({"time_zone": "Europe/Nowhere"}, 'There is no time zone "Europe/Nowhere"'),
         ({"locale": "de"}, "Choose en or ru: "),
         ({"first_contact_interval_seconds": "604801"}, "At most a week: 604800 seconds."),
+        ({"cool_down_days": "367"}, "At most 366 days."),
         ({"reply_quiet_seconds": "3601"}, "At most an hour: 3600 seconds."),
         ({"reply_quiet_seconds": "-5"}, "Ensure this value is greater than or equal to 0."),
         ({"quiet_from": "22:00"}, "Enter both the beginning and the end of the quiet hours, or neither."),

@@ -46,6 +46,15 @@ def test_a_first_contact_that_waited_for_less_is_sent(world: World):
     assert world.send_all() == 1
 
 
+def test_a_campaign_has_its_own_horizon():
+    world = make_world(first_contact_horizon_hours=2)
+    late = world.receive(said_at=(timezone.now() - timedelta(hours=3)).isoformat())
+    assert late.state == State.AWAITING_APPROVAL and "more than 2 hours old" in late.state_reason
+    queued = world.receive(telegram_user_id=502, username="b")
+    Lead.objects.filter(id=queued.id).update(hit_at=timezone.now() - timedelta(hours=3))
+    assert world.send_all() == 0
+
+
 def test_an_approved_first_contact_is_sent_however_old_the_hit_is(world: World):
     lead = late(world)
     assert lead_approve(lead_id=lead.id, by="olga").state == State.CONTACTING
