@@ -1,14 +1,16 @@
 """Database calls from the event loop: they run in a few threads, each call with its own usable connection.
 
-Leases are renewed in a separate thread: whatever the rooms above do with a message (a slow query, a task for a broker
-that does not answer), a bot must not lose its owner. Each query of a login has a thread of its own, so that a login
-that waits for a lock delays neither the bots nor another login.
+The calls of one bot use at most half of the threads at a time (`own_share`): a bot with much to record, or with a slow
+handler, leaves the others their threads. Leases are renewed in a separate thread: whatever the rooms above do with a
+message (a slow query, a task for a broker that does not answer), a bot must not lose its owner. Each query of a login
+has a thread of its own, so that a login that waits for a lock delays neither the bots nor another login.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -16,12 +18,21 @@ from django.db import close_old_connections, connections
 
 # Enough that one slow query does not delay all sessions. Each thread needs a database connection.
 THREADS = 4
+# The most of them that the calls of one bot use at a time.
+SHARE = THREADS // 2
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _pool = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="bots-db")
 _lease_pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="bots-leases")
+# The free threads of the present task's bot; None for tasks of the whole process.
+_share: ContextVar[asyncio.Semaphore | None] = ContextVar("bots-db-share", default=None)
+
+
+def own_share() -> None:
+    """Count the calls of `in_db` by the current task, and by all tasks that it creates from now on, as one bot's."""
+    _share.set(asyncio.Semaphore(SHARE))
 
 
 async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -29,7 +40,11 @@ async def in_db(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
 
     The function runs to its end even if the caller is cancelled, so a transaction is never interrupted.
     """
-    return await _run(_pool, partial(function, *args, **kwargs))
+    share = _share.get()
+    if share is None:
+        return await _run(_pool, partial(function, *args, **kwargs))
+    async with share:
+        return await _run(_pool, partial(function, *args, **kwargs))
 
 
 async def in_lease_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

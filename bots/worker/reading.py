@@ -10,7 +10,6 @@ everything, until it is known whether the chat's cursor is at the newest message
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from bots.worker.cursors import (
     messages_record,
 )
 from bots.worker.executor import in_db
+from bots.worker.fair_shares import FairInbox, HistoryTurns
 from bots.worker.leases import LeaseLost
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, ChatRefuses, PassingError, RetryAfter, TelegramError, TransientError
@@ -69,9 +69,10 @@ class Reading:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self.account: TelegramAccount | None = None
-        self.inbox: deque[IncomingMessage] = deque()
-        # Chats whose histories are to be read. The next one comes first.
+        self.inbox = FairInbox()
+        # Chats whose histories are to be read.
         self.behind: dict[int, Behind] = {}
+        self._turns = HistoryTurns()
         # Set when a chat has fallen behind.
         self.has_work = asyncio.Event()
         # Set while no history is due to be read.
@@ -189,7 +190,7 @@ class Reading:
 
     async def take_in(self) -> None:
         """Record live messages, except those that are to be read from the history."""
-        live = [message for message in self._taken() if self._wanted(message)]
+        live = [message for message in self.inbox.take(PAGE) if self._wanted(message)]
         live.sort(key=lambda message: (message.peer_id, message.message_id))
         for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
             messages = list(grouped)
@@ -199,9 +200,6 @@ class Reading:
                 self._fall_behind(peer_id, live=messages[0].message_id)
             else:
                 await self._record(peer_id, messages, live=True)
-
-    def _taken(self) -> list[IncomingMessage]:
-        return [self.inbox.popleft() for _ in range(min(len(self.inbox), PAGE))]
 
     def _wanted(self, message: IncomingMessage) -> bool:
         return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
@@ -227,7 +225,7 @@ class Reading:
     async def catch_up(self) -> bool:
         """Read one page of one chat's history; the chats take turns. Returns False if no history is due now."""
         now = time.monotonic()
-        peer_id = next((peer for peer, behind in self.behind.items() if behind.not_before <= now), None)
+        peer_id = self._turns.next([peer for peer, behind in self.behind.items() if behind.not_before <= now])
         if peer_id is None:
             self.caught_up.set()
             return False
@@ -243,8 +241,6 @@ class Reading:
             self._fall_behind(peer_id, seconds=wait)
             if peer_id in self._read_to_end and not isinstance(error, RetryAfter | PassingError):
                 self._caught_up_with(peer_id)
-        if peer_id in self.behind:
-            self.behind[peer_id] = self.behind.pop(peer_id)
         return True
 
     async def _read_page(self, peer_id: int) -> None:
@@ -293,6 +289,7 @@ class Reading:
         self._sure.discard(peer_id)
         self._passed.pop(peer_id, None)
         self.behind.pop(peer_id, None)
+        self._turns.forget(peer_id)
 
     async def _record(self, peer_id: int, messages: list[IncomingMessage], *, live: bool) -> None:
         gapless = live and is_supergroup(peer_id)

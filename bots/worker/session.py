@@ -24,7 +24,7 @@ from bots.accounts.states import bot_set_state
 from bots.models import Bot
 from bots.roles import RoleHandler
 from bots.worker.cursors import Reader
-from bots.worker.executor import in_db, in_lease_thread
+from bots.worker.executor import in_db, in_lease_thread, own_share
 from bots.worker.leases import Lease, LeaseLost, lease_release, lease_renew
 from bots.worker.membership import Membership
 from bots.worker.message_changes import MessageChanges
@@ -93,6 +93,7 @@ class RunningSession:
     async def run(self) -> None:
         """Own the bot until `stop`, until the account is dead or must wait as a whole, or until the lease is lost."""
         failure = ""
+        own_share()
         parts = [
             asyncio.create_task(self._keep_lease(), name=f"lease {self.bot_id}"),
             asyncio.create_task(self._serve(), name=f"connection {self.bot_id}"),
