@@ -10,7 +10,8 @@ from rich.console import Console
 
 from bench import document
 from bench.bots import company as people
-from bench.bots import decisions, ledger, report, sending, sessions
+from bench.bots import decisions, ledger, reading, report, sending, sessions
+from bench.bots import readers as market
 from bench.bots.telegram import Telegram
 from bench.bots.worker import Worker
 from bench.world import BenchError, World
@@ -22,25 +23,30 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True)
 class Plan:
-    """`lines` per play, `samples` of decisions. Sending is measured for at most `sending_seconds`."""
+    """`lines` per play, `samples` of decisions, `stream` updates for the worker and for Telethon alone.
+
+    Sending is measured for at most `sending_seconds`.
+    """
 
     name: str
     sessions: int
     rows: int
     idle_seconds: float
     updates: int
+    stream: int
     lines: int
     sending_seconds: float
     samples: int
 
 
 FULL = Plan(
-    "full", sessions=200, rows=1_000_000, idle_seconds=60.0, updates=8_000, lines=30, sending_seconds=60.0,
-    samples=2_000,
+    "full", sessions=200, rows=1_000_000, idle_seconds=60.0, updates=8_000, stream=20_000, lines=30,
+    sending_seconds=60.0, samples=2_000,
 )  # fmt: skip
 QUICK = Plan(
-    "quick", sessions=40, rows=100_000, idle_seconds=10.0, updates=1_200, lines=10, sending_seconds=10.0, samples=300
-)
+    "quick", sessions=40, rows=100_000, idle_seconds=10.0, updates=1_200, stream=6_000, lines=10, sending_seconds=10.0,
+    samples=300,
+)  # fmt: skip
 
 
 class Run:
@@ -57,7 +63,8 @@ class Run:
         declare.declare()
         telegram = Telegram(self._world.directory)
         company = self._step("people", lambda: people.gather(telegram, sessions=plan.sessions, lines=plan.lines))
-        if company is None:
+        readers = self._step("readers", lambda: market.gather(telegram))
+        if company is None or readers is None:
             return
         self._step(f"{plan.rows:,} deliveries", lambda: ledger.grow(company, plan.rows))
         self._step("tidying", ledger.tidy)
@@ -70,6 +77,7 @@ class Run:
         with self._world.processes(environment) as processes:
             telegram.start(processes)
             results.sessions = self._step("sessions", lambda: self._sessions(processes, telegram, company))
+            results.reading = self._step("reading", lambda: self._reading(processes, telegram, readers))
             results.sending = self._step("sending", lambda: self._sending(processes, telegram, company))
 
     def document(self) -> dict[str, Any]:
@@ -86,6 +94,10 @@ class Run:
         measured = sessions.measure(worker, telegram, company, idle_seconds=plan.idle_seconds, updates=plan.updates)
         worker.stop()
         return measured
+
+    def _reading(self, processes: ProcessGroup, telegram: Telegram, readers: market.Readers) -> reading.Reading:
+        worker, updates = Worker(processes, "parser"), self._plan.stream
+        return reading.measure(worker, processes, telegram, readers, updates=updates, directory=self._world.directory)
 
     def _sending(self, processes: ProcessGroup, telegram: Telegram, company: people.Company) -> sending.Sending:
         worker, plan = Worker(processes, "actor"), self._plan

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.bots.decisions import Decisions, Times
+from bench.bots.reading import Reading
 from bench.bots.sending import Sending
 from bench.bots.sessions import Sessions
 from bench.document import machine
@@ -16,6 +17,7 @@ PACKAGES = ("Telethon", "cryptg", "Django", "psycopg", "celery")
 # Figure → (description, upper limit), for the sessions and rows of the plan FULL.
 TARGETS = {
     "rss_mb": ("peak MiB of one bots worker with all its sessions live", 1024.0),
+    "update_cpu_ratio": ("processor time per update, as a multiple of Telethon's alone on the same updates", 4.0),
     "gate_p99_ms": ("ms from the first fence to the verdict, one delivery, p99", 5.0),
 }
 
@@ -26,6 +28,7 @@ class Results:
 
     decisions: Decisions | None = None
     sessions: Sessions | None = None
+    reading: Reading | None = None
     sending: Sending | None = None
 
 
@@ -52,13 +55,14 @@ def _details(results: Results) -> dict[str, Any]:
     return {
         "decisions": None if decisions is None else {"one": decisions.pop("alone"), **decisions},
         "sessions": asdict(results.sessions) if results.sessions else None,
+        "reading": asdict(results.reading) if results.reading else None,
         "speaking": asdict(results.sending) if results.sending else None,
     }
 
 
 def _figures(results: Results, count: int) -> dict[str, Any]:
     """The main figures; None for a figure that was not measured."""
-    here, sending, gate = results.sessions, results.sending, results.decisions
+    here, sending, gate, reading = results.sessions, results.sending, results.decisions, results.reading
     peaks = [part.peak_rss_mb for part in (here, sending) if part]
     return {
         "rss_mb": max(peaks) if here and peaks else None,
@@ -67,6 +71,9 @@ def _figures(results: Results, count: int) -> dict[str, Any]:
         "idle_cpu_percent_per_session": round(here.idle_cpu_percent / count, 3) if here else None,
         "start_seconds": here.start_seconds if here else None,
         "updates_per_second": here.updates_per_second if here else None,
+        "update_cpu_ms": reading.update_cpu_ms if reading else None,
+        "bare_update_cpu_ms": reading.bare_update_cpu_ms if reading else None,
+        "update_cpu_ratio": reading.update_cpu_ratio if reading else None,
         "deliveries_per_second": sending.deliveries_per_second if sending else None,
         "gate_p50_ms": gate.alone.p50 if gate else None,
         "gate_p99_ms": gate.alone.p99 if gate else None,
@@ -79,7 +86,8 @@ def show(console: Console, results: Results, report: dict[str, Any]) -> None:
     title = f"{report['sessions']} sessions in one process, {report['gate_rows']:,} deliveries in the ledger"
     table = Table("", "", title=title, show_header=False)
     table.columns[1].justify = "right"
-    for what, value in [*_of_sessions(results.sessions), *_of_sending(results.sending), *_of_gate(results.decisions)]:
+    rows = [*_of_sessions(results.sessions), *_of_reading(results.reading), *_of_sending(results.sending)]
+    for what, value in [*rows, *_of_gate(results.decisions)]:
         table.add_row(what, value)
     console.print(table)
     for name, target in report["targets"].items():
@@ -103,6 +111,18 @@ def _of_sessions(found: Sessions | None) -> list[tuple[str, str]]:
         ("processor while idle, of one processor", f"{found.idle_cpu_percent:.1f} %"),
         ("updates handled", f"{found.updates_per_second:,.0f} /s"),
         ("processor time per update", f"{found.update_cpu_ms:.2f} ms"),
+    ]
+
+
+def _of_reading(found: Reading | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    return [
+        (
+            "updates of a stream: here, Telethon alone",
+            f"{found.updates_per_second:,.0f}, {found.bare_updates_per_second:,.0f} /s",
+        ),
+        ("their processor time", f"{found.update_cpu_ms:.3f}, {found.bare_update_cpu_ms:.3f} ms"),
     ]
 
 
