@@ -1,14 +1,15 @@
-"""Runs an LLM job: claims it, sends it to the LLM with `leads.llm.client`, and applies the answer."""
+"""Runs an LLM job: claims it, sends it to the LLM with `leads.llm.answers`, and applies the answer."""
 
 import logging
 from datetime import datetime
 from uuid import UUID
 
-from leads.llm.client import LlmRejected, LlmResponse, LlmUnavailable, LlmUseless, ask
+from leads.llm.answers import LlmAnswer, ask
 from leads.locks import ConversationGone
 from leads.services.llm_jobs import Question, job_apply, job_claim, job_hand_over, job_postpone, question_messages
 from messaging.database.clock import database_clock
 from messaging.instrumentation.error_names import fault
+from outgoing.chat_completions import LlmRejected, LlmResponse, LlmUnavailable, LlmUseless
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def _answer(job_id: UUID, now: datetime | None) -> None:
         job_postpone(question=question, error=f"unexpected {kind}", retry_after=None, now=database_clock())
 
 
-def _ask(question: Question) -> LlmResponse:
+def _ask(question: Question) -> LlmResponse[LlmAnswer]:
     messages = question_messages(question=question)
     for _ in range(_MOST_REQUESTS - 1):
         try:

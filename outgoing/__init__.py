@@ -1,1 +1,1 @@
-"""Where this installation may connect to when an operator, and not the environment, has entered the address."""
+"""Where this installation may connect to when an operator has entered the address, and the requests to the LLM."""

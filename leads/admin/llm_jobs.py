@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from leads.llm.client import ACTIONS
+from leads.llm.answers import ACTIONS
 from leads.models import LlmJob
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label, clipped, link_to, waits

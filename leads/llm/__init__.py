@@ -1,4 +1,4 @@
-"""The LLM: the prompt (`prompt`) and the request (`client`).
+"""The LLM: the prompt (`prompt`) and the request for an answer (`answers`).
 
 In the leads app only this package waits for the network.
 """

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Case, F, Q, Value, When
 
 from campaigns.models import Campaign, Suppression
-from leads.llm.client import TIMEOUT_SECONDS, LlmResponse
+from leads.llm.answers import LlmAnswer
 from leads.llm.prompt import conversation_prompt
 from leads.locks import ConversationGone, conversation_lock
 from leads.models import Conversation, Lead, LlmJob, Message
@@ -33,6 +33,7 @@ from leads.services.ownership import (
 from messaging.publishing.celery_tasks import send_on_commit
 from messaging.rounds import LOST, backoff
 from messaging.wire import storable
+from outgoing.chat_completions import TIMEOUT_SECONDS, LlmResponse
 from outgoing.retry_after import MOST_SECONDS as LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def question_messages(*, question: Question) -> "list[ChatCompletionMessageParam
 
 
 @transaction.atomic
-def job_apply(*, question: Question, answered: LlmResponse, now: datetime) -> LlmJob:
+def job_apply(*, question: Question, answered: LlmResponse[LlmAnswer], now: datetime) -> LlmJob:
     """Carry out the LLM's decision. If the conversation has changed meanwhile, the job becomes stale instead."""
     conversation, job = _locked(question)
     job.prompt_tokens += answered.prompt_tokens

@@ -8,12 +8,13 @@ from django.utils import timezone
 from bots.models import Delivery
 from campaigns.models import Suppression
 from campaigns.services import campaign_finish, campaign_pause, campaign_resume
-from leads.llm.client import LlmAnswer, LlmResponse
+from leads.llm.answers import LlmAnswer
 from leads.llm_runner import job_run
 from leads.models import Lead, LlmJob, Message
 from leads.services.llm_jobs import MOST_ATTEMPTS, job_apply, job_claim, jobs_dispatch_due
 from leads.services.operators import conversation_hand_back, conversation_take_over
 from messaging.models import OutboxEvent
+from outgoing.chat_completions import LlmResponse
 from tests.integration.leads_world import make_world, texts
 from tests.integration.locks import at_once
 from tests.llm_server import llm_server

@@ -204,7 +204,7 @@ def test_a_job_whose_task_is_killed_every_time_ends_with_an_operator(world, conv
 def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(
     world, conversation, settings, monkeypatch, head
 ):
-    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr("outgoing.chat_completions.TIMEOUT_SECONDS", 0.5)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     job, server = run_jobs(world, conversation, settings, drips(0.05, head), times=2)
     assert (job.state, job.attempts, server.request_count) == ("due", 2, 2)
@@ -215,7 +215,7 @@ def test_an_endpoint_that_drips_meets_the_deadline_and_leaves_nothing_open(
 
 @pytest.mark.django_db(transaction=True)
 def test_while_a_request_is_under_way_the_job_sends_no_second_request(settings, monkeypatch):
-    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("outgoing.chat_completions.TIMEOUT_SECONDS", 1.0)
     world = make_world()
     conversation = world.conversation()
     world.incoming(conversation, "How much?")
@@ -230,7 +230,7 @@ def test_while_a_request_is_under_way_the_job_sends_no_second_request(settings, 
 
 
 def test_two_requests_fit_into_a_claim():
-    from leads.llm.client import TIMEOUT_SECONDS
     from leads.llm_runner import _MOST_REQUESTS
+    from outgoing.chat_completions import TIMEOUT_SECONDS
 
     assert CLAIM.total_seconds() > _MOST_REQUESTS * TIMEOUT_SECONDS

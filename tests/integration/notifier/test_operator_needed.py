@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from bots.accounts.states import bot_restrict
 from bots.models import Bot
-from leads.llm.client import LlmAnswer, LlmResponse
+from leads.llm.answers import LlmAnswer
 from leads.models import Conversation, Lead, LlmJob
 from leads.services.llm_jobs import job_apply, job_claim
 from leads.services.operators import conversation_take_over
@@ -28,6 +28,7 @@ from notifier.models import Channel, Notification, Rule
 from notifier.notifications.bundles import BUNDLED
 from notifier.notifications.lifecycle import notification_claim, notifications_dispatch_due
 from notifier.notifications.links import _PAGES, path_of
+from outgoing.chat_completions import LlmResponse
 from scripts import services
 from scripts.models import Play
 from tests.integration import ledger

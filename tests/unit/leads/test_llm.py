@@ -3,9 +3,10 @@
 import pytest
 
 from campaigns.models import Campaign
-from leads.llm.client import LlmRejected, LlmUnavailable, LlmUseless, ask
+from leads.llm.answers import ask
 from leads.llm.prompt import conversation_prompt
 from leads.models import Message
+from outgoing.chat_completions import LlmRejected, LlmUnavailable, LlmUseless
 from tests.llm_server import llm_server
 
 
@@ -96,7 +97,7 @@ def test_a_server_that_is_away_is_a_matter_of_time(settings):
 
 
 def test_a_server_that_is_silent_is_a_matter_of_time(llm, monkeypatch):
-    monkeypatch.setattr("leads.llm.client.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("outgoing.chat_completions.TIMEOUT_SECONDS", 0.2)
     llm.fail("slow", seconds=1)
     with pytest.raises(LlmUnavailable, match="Timeout"):
         ask(model="sandbox-1", messages=question())

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 import httpx2
 import pytest
 
-from leads.llm.client import MOST_BYTES, LlmRejected, LlmUnavailable, ask
+from leads.llm.answers import ask
 from messaging.broker.management_api import ManagementApi, ManagementUnavailable
+from outgoing.chat_completions import MOST_BYTES, LlmRejected, LlmUnavailable
 from outgoing.http_answers import cut_off_at
 from tests.llm_server import hostile_server, http
 

@@ -1,22 +1,20 @@
 """Sends one request to the LLM with the openai client, to any endpoint with the chat completions API.
 
-https://platform.openai.com/docs/guides/structured-outputs
+The answer is JSON of a form that the caller chooses. https://platform.openai.com/docs/guides/structured-outputs
 """
 
 import asyncio
 import math
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.conf import settings
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from outgoing.retry_after import seconds_to_wait
-from texts.telegram_form import LONGEST, as_kept, length
 
 # Imported in functions: the client takes a second and 40 MB, and most processes never use it.
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ TIMEOUT_SECONDS = 60.0
 MOST_BYTES = 1_000_000
 # Answers are short. This limits the cost of a model that does not stop.
 MOST_TOKENS = 1000
-MOST_MESSAGES = 4
 
 # A larger token count for one answer is an error of the endpoint.
 _MOST_COUNTED = 10_000_000
@@ -40,83 +37,52 @@ _FINISHED = frozenset(["stop", "length", "content_filter", "tool_calls", "functi
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,59}")
 
 
-def _storable(text: str) -> str:
-    """The text without characters that PostgreSQL cannot store: NUL and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "ignore").decode()
-
-
-def _is_blank(text: str) -> bool:
-    """Whether the text is invisible: only spaces, control and zero-width characters."""
-    return all(unicodedata.category(character)[0] in "CZ" for character in text)
-
-
-Action = Literal["reply", "wait", "handover", "opt_out", "close"]
-ACTIONS: tuple[str, ...] = get_args(Action)
-
-
-def _short_enough(text: str) -> str:
-    if length(text) > LONGEST:
-        raise ValueError(f"longer than {LONGEST}")
-    return text
-
-
-Text = Annotated[
-    str, AfterValidator(_storable), StringConstraints(strip_whitespace=True), AfterValidator(_short_enough)
-]
+Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class LlmUnavailable(Exception):
-    """No answer now, but perhaps later. `retry_after` is in seconds, as the endpoint asks for, an hour at most."""
+    """No answer now, but perhaps later. `retry_after` is in seconds, as the endpoint asks for, an hour at most.
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    `refused`: the endpoint answered with an error. Otherwise the model may have worked, and the request may cost money.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None, *, refused: bool = False) -> None:
         super().__init__(reason)
-        self.retry_after = retry_after
+        self.retry_after, self.refused = retry_after, refused
 
 
 class LlmUseless(Exception):
-    """The answer cannot be used: malformed, cut off, a reply without text, or a refusal to answer."""
+    """The answer cannot be used: malformed, cut off, or a refusal to answer."""
 
 
 class LlmRejected(Exception):
     """The endpoint rejects this request, and would reject it again."""
 
 
-class LlmAnswer(BaseModel):
-    """The LLM's messages and decision."""
+@dataclass(frozen=True)
+class AnswerForm(Generic[Answer]):
+    """The form of an answer. `schema` is its JSON schema, written by hand: strict structured output requires all
+    properties to be required, and supports only some keywords. `model` validates the answer."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    messages: Annotated[list[Text], Field(max_length=MOST_MESSAGES)]
-    action: Action
-    reason: Annotated[str, AfterValidator(_storable)]
-
-    @property
-    def texts(self) -> list[str]:
-        """The messages as Telegram stores them, without blank ones."""
-        return [text for text in map(as_kept, self.messages) if not _is_blank(text)]
+    name: str
+    schema: dict[str, Any]
+    model: type[Answer]
 
 
 @dataclass(frozen=True)
-class LlmResponse:
-    answer: LlmAnswer
+class LlmResponse(Generic[Answer]):
+    answer: Answer
     prompt_tokens: int
     completion_tokens: int
 
 
-# Written by hand: strict structured output requires all properties to be required, and supports only some keywords.
-_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "messages": {"type": "array", "items": {"type": "string"}},
-        "action": {"type": "string", "enum": list(ACTIONS)},
-        "reason": {"type": "string"},
-    },
-    "required": ["messages", "action", "reason"],
-    "additionalProperties": False,
-}
-
-
-def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> LlmResponse:
+def ask(
+    *,
+    model: str,
+    messages: "list[ChatCompletionMessageParam]",
+    form: AnswerForm[Answer],
+    most_tokens: int = MOST_TOKENS,
+) -> LlmResponse[Answer]:
     """Ask the LLM. Raises LlmUnavailable, LlmUseless and LlmRejected, whose texts never quote the conversation.
 
     Blocks for TIMEOUT_SECONDS at most; only the resolution of a host name may take some seconds longer.
@@ -125,21 +91,24 @@ def ask(*, model: str, messages: "list[ChatCompletionMessageParam]") -> LlmRespo
     import openai
 
     try:
-        body = asyncio.run(_request(model, messages))
+        body = asyncio.run(_request(model, messages, form, most_tokens))
     except TimeoutError:
         raise LlmUnavailable(f"Timeout after {TIMEOUT_SECONDS:.0f} s") from None
     except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
         raise LlmRejected(_reason(error)) from error
     except openai.APIStatusError as error:
-        raise LlmUnavailable(_reason(error), seconds_to_wait(error.response.headers, now=datetime.now(UTC))) from error
+        wait = seconds_to_wait(error.response.headers, now=datetime.now(UTC))
+        raise LlmUnavailable(_reason(error), wait, refused=True) from error
     except (openai.APIConnectionError, httpx2.HTTPError) as error:
         raise LlmUnavailable(_reason(error)) from error
     except openai.OpenAIError as error:
         raise LlmUseless(_reason(error)) from error
-    return _read(body)
+    return _read(body, form)
 
 
-async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> bytes:
+async def _request(
+    model: str, messages: "list[ChatCompletionMessageParam]", form: AnswerForm[Any], most_tokens: int
+) -> bytes:
     """The response's body. Raises TimeoutError at the deadline, with the connection closed.
 
     The blocking client has no such deadline: its timeouts are for each read, and a response may arrive byte by byte.
@@ -170,10 +139,10 @@ async def _request(model: str, messages: "list[ChatCompletionMessageParam]") -> 
         client.chat.completions.with_streaming_response.create(
             model=model,
             messages=messages,
-            max_completion_tokens=MOST_TOKENS,
+            max_completion_tokens=most_tokens,
             response_format={
                 "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA},
+                "json_schema": {"name": form.name, "strict": True, "schema": form.schema},
             },
         ) as response,
     ):
@@ -209,31 +178,27 @@ class _Completion(BaseModel):
     usage: Any = None
 
 
-def _read(body: bytes) -> LlmResponse:
+def _read(body: bytes, form: AnswerForm[Answer]) -> LlmResponse[Answer]:
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:
         # A proxy's page or half a response is an error of the endpoint, not of the model.
         raise LlmUnavailable(f"the endpoint's answer is not a chat completion: {_faults(error)}") from None
     usage = completion.usage if isinstance(completion.usage, dict) else {}
-    return LlmResponse(
-        _answer(completion.choices), _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
-    )
+    answer = _answer(completion.choices, form)
+    return LlmResponse(answer, _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens")))
 
 
-def _answer(choices: list[_Choice]) -> LlmAnswer:
+def _answer(choices: list[_Choice], form: AnswerForm[Answer]) -> Answer:
     message = choices[0].message if choices else None
     if message is None or message.refusal:
         raise LlmUseless("the model refused to answer" if message else "the endpoint returned no choices")
     finished = choices[0].finish_reason
     how = finished if isinstance(finished, str) and finished in _FINISHED else "no finish reason"
     try:
-        answer = LlmAnswer.model_validate_json(message.content or "")
+        return form.model.model_validate_json(message.content or "")
     except ValidationError as error:
         raise LlmUseless(f"the answer does not have the required form ({how}): {_faults(error)}") from None
-    if answer.action == "reply" and not answer.texts:
-        raise LlmUseless("the answer is a reply without text")
-    return answer
 
 
 def _faults(error: ValidationError) -> str:
