@@ -1,0 +1,5 @@
+"""The language of keywords: what a campaign looks for in messages. No database access.
+
+`grammar` reads a keyword, `compiling` turns a list of keywords into a `KeywordSet`, `index` matches a message against
+the sets of many campaigns at once, `explaining` shows why a text matches or not.
+"""

@@ -1,0 +1,216 @@
+"""Turns a campaign's keywords into a `KeywordSet`, which can be matched."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from parser.keywords.grammar import parse
+from parser.keywords.plans import (
+    Anchor,
+    Atom,
+    Consecutive,
+    Edge,
+    Either,
+    Every,
+    NearEachOther,
+    Plan,
+    Without,
+    anchor,
+    atoms_of,
+    bare_key,
+    is_single,
+    keys_of,
+    prefix_key,
+)
+from parser.keywords.syntax import AllOf, AnyOf, KeywordError, Near, Node, Not, Phrase, Word
+from texts.words.folding import without_diacritics
+from texts.words.forms import forms_of
+from texts.words.tokens import Token, text_tokens
+
+# The shortest text before a *: "a*" would match every tenth word.
+SHORTEST_PREFIX = 2
+
+
+@dataclass(frozen=True)
+class Term:
+    """A keyword as its author wrote it. If `minus`, a message in which it is found never matches."""
+
+    text: str
+    minus: bool = False
+
+
+@dataclass(frozen=True)
+class CompiledTerm:
+    """`anchor`: the keys of which a message has at least one if the plan holds for it."""
+
+    term: Term
+    plan: Plan
+    anchor: frozenset[str]
+    single: bool
+
+
+class Entry(NamedTuple):
+    """What the presence of a key means for one campaign, as numbers of its terms.
+
+    With the key present, the terms in `plus` and `minus` hold; those in `candidates` have to be evaluated.
+    """
+
+    plus: tuple[int, ...] = ()
+    minus: tuple[int, ...] = ()
+    candidates: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeywordSet:
+    """A campaign's keywords, ready to be matched. Made by `compile_terms`, never changed afterwards.
+
+    `bare`: its keys have no diacritics.
+    """
+
+    terms: tuple[CompiledTerm, ...]
+    entries: dict[str, Entry] = field(repr=False)
+    bare: bool = False
+
+
+def compile_terms(
+    terms: Iterable[Term], languages: Sequence[str] = (), *, ignore_diacritics: bool = False
+) -> KeywordSet:
+    """The terms in the given languages (codes; none: each word's languages are detected).
+
+    Raises KeywordError for a term that cannot be read or can never match.
+    """
+    compiler = _Compiler(lambda word: forms_of(word, languages), ignore_diacritics)
+    return _keyword_set([(term, compiler.plan(parse(term.text))) for term in terms], bare=ignore_diacritics)
+
+
+def compile_known_terms(
+    terms: Iterable[Term], languages: Sequence[str] = (), *, ignore_diacritics: bool = False
+) -> KeywordSet:
+    """Like `compile_terms`, but without the terms that cannot be read.
+
+    A stored keyword can be unreadable if another program wrote it; the campaign's other keywords must still work.
+    """
+    compiler = _Compiler(lambda word: forms_of(word, languages), ignore_diacritics)
+    plans = []
+    for term in terms:
+        try:
+            plans.append((term, compiler.plan(parse(term.text))))
+        except KeywordError:
+            continue
+    return _keyword_set(plans, bare=ignore_diacritics)
+
+
+def _keyword_set(plans: Sequence[tuple[Term, Plan]], *, bare: bool) -> KeywordSet:
+    usage = Counter(atom for _, plan in plans for atom in set(atoms_of(plan)))
+    compiled = []
+    for term, plan in plans:
+        best = anchor(plan, usage) or Anchor(0, frozenset())
+        compiled.append(CompiledTerm(term, plan, best.keys, is_single(plan)))
+    return KeywordSet(tuple(compiled), _entries(compiled), bare)
+
+
+def _entries(compiled: Sequence[CompiledTerm]) -> dict[str, Entry]:
+    plus: dict[str, list[int]] = {}
+    minus: dict[str, list[int]] = {}
+    candidates: dict[str, list[int]] = {}
+    every: dict[str, None] = {}
+    for number, term in enumerate(compiled):
+        every.update(dict.fromkeys(keys_of(term.plan)))
+        lists = candidates if not term.single else minus if term.term.minus else plus
+        for key in term.anchor:
+            lists.setdefault(key, []).append(number)
+    return {
+        key: Entry(tuple(plus.get(key, ())), tuple(minus.get(key, ())), tuple(candidates.get(key, ()))) for key in every
+    }
+
+
+def _with_space(token: Token) -> Iterator[Token]:
+    """The token, and for `50%` also the number and the sign of "50 %"."""
+    yield token
+    if token.key[-1] in "%‰°" and len(token.key) > 1:
+        yield token._replace(key=token.key[:-1], end=token.end - 1)
+        yield token._replace(key=token.key[-1], start=token.end - 1)
+
+
+class _Compiler:
+    """Turns syntax into plans. Equal words get the same atom."""
+
+    def __init__(self, forms: Callable[[str], Iterable[str]], ignore_diacritics: bool) -> None:
+        self._forms = forms
+        self._ignore_diacritics = ignore_diacritics
+        self._atoms: dict[tuple[str, str], Atom] = {}
+
+    def plan(self, node: Node) -> Plan:
+        match node:
+            case Phrase(words):
+                return self._consecutive(words)
+            case Not(part):
+                return Without(self.plan(part))
+            case Near(parts, gaps):
+                return NearEachOther(tuple(map(self._place, parts)), gaps)
+            case AnyOf(parts):
+                return Either(tuple(map(self.plan, parts)))
+            case AllOf(parts):
+                return Every(tuple(map(self.plan, parts)))
+
+    def _place(self, node: Node) -> Consecutive | Either | NearEachOther:
+        plan = self.plan(node)
+        assert isinstance(plan, Consecutive | Either | NearEachOther), "the grammar allows no other parts"
+        return plan
+
+    def _consecutive(self, words: Sequence[Word]) -> Consecutive:
+        edges: list[Edge] = []
+        node = 0
+        for word in words:
+            more, length = self._edges(word)
+            edges += [Edge(start + node, end + node, atom) for start, end, atom in more]
+            node += length
+        if not edges:
+            text = " ".join(word.text for word in words)
+            raise KeywordError(f"“{text}” contains no word and no sign to look for", words[0].column)
+        return Consecutive(tuple(sorted(edges, key=lambda edge: edge[:2])), node)
+
+    def _edges(self, word: Word) -> tuple[list[Edge], int]:
+        """The tokens of a word as edges from 0 to the returned number of nodes."""
+        meant = [part for token in text_tokens(word.text) if token.meant for part in _with_space(token)]
+        if word.kind == "prefix":
+            return self._prefix(word, [token.key for token in meant])
+        begins = sorted({token.start for token in meant})
+        # Where a token ends, the next one begins.
+        node_after = {token.end: sum(begin < token.end for begin in begins) for token in meant}
+        places: dict[tuple[int, int], set[str]] = {}
+        for token in meant:
+            places.setdefault((begins.index(token.start), node_after[token.end]), set()).add(token.key)
+        edges = [Edge(*place, self._atom(frozenset(keys), word)) for place, keys in places.items()]
+        return edges, len(begins)
+
+    def _prefix(self, word: Word, keys: Sequence[str]) -> tuple[list[Edge], int]:
+        if len(keys) != 1 or len(keys[0]) < SHORTEST_PREFIX:
+            reason = f"before a * there must be one word of at least {SHORTEST_PREFIX} characters"
+            raise KeywordError(reason, word.column)
+        key = keys[0]
+        made = prefix_key(bare_key(without_diacritics(key)) if self._ignore_diacritics else key)
+        return [Edge(0, 1, Atom(frozenset([made]), f"{word.text}*", "prefix"))], 1
+
+    def _atom(self, keys: frozenset[str], word: Word) -> Atom:
+        spelled = " ".join(sorted(keys))
+        known = self._atoms.get((spelled, word.kind))
+        if known is None:
+            known = Atom(self._all_keys(keys, word), word.text, word.kind)
+            self._atoms[spelled, word.kind] = known
+        return known
+
+    def _all_keys(self, keys: Iterable[str], word: Word) -> frozenset[str]:
+        if word.kind == "form":
+            keys = {form for key in keys for form in self._forms_of(key)}
+        if self._ignore_diacritics:
+            return frozenset(bare_key(without_diacritics(key)) for key in keys)
+        return frozenset(keys)
+
+    def _forms_of(self, key: str) -> Iterable[str]:
+        """The forms of a token. Those of a hashtag are the hashtags of the word's forms."""
+        sign = key[0] if key[0] in "#." and len(key) > 1 else ""
+        if not key.removeprefix(sign).replace("'", "").isalpha():
+            return [key]
+        return {key, *(sign + form for form in self._forms(key.removeprefix(sign)))}
