@@ -3,7 +3,7 @@
 Each room registers its handler once, when its app is ready.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -29,11 +29,12 @@ class RoleHandler(Protocol):
         reads these only after the confirmation.
         """
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        """Record a message. Called once per message, in order within a chat, in the transaction that moves the cursor.
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
+        """Record the messages of one bot or several, in the transaction that moves the cursors.
 
-        Must not use the network. After an exception the transaction is rolled back and the method is called again for
-        the same message, at most three times in all.
+        Messages of one chat are in order. The method is called once for each message. Must not use the network. After
+        an exception the transaction is rolled back, and the messages come again in smaller batches, in the end one by
+        one. A message on which the method fails three times alone is skipped.
         """
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:

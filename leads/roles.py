@@ -1,6 +1,6 @@
 """The role of the manager bots, which exchange direct messages with leads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -27,8 +27,10 @@ class ManagerHandler:
     def chats(self, bot_id: UUID) -> list[Chat]:
         return chats_of(bot_id=bot_id)
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        message_record(bot_id=bot_id, message=message)
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
+        for bot_id, received in messages.items():
+            for message in received:
+                message_record(bot_id=bot_id, message=message)
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return messages_changed(bot_id=bot_id, changes=changes)

@@ -1,13 +1,13 @@
 """The handler of bots with the role parser, which read the chats of their campaigns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from campaigns.models import Chat
 from parser.hit_changes import hits_changed
 from parser.selectors import bots_wanted, chats_of
-from parser.services import message_match
+from parser.services import messages_match
 from telegram.types import IncomingMessage, MessageNow
 
 
@@ -21,8 +21,8 @@ class ParserHandler:
     def chats(self, bot_id: UUID) -> list[Chat]:
         return chats_of(bot_id=bot_id)
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        message_match(bot_id=bot_id, message=message)
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
+        messages_match(messages=messages)
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return hits_changed(bot_id=bot_id, changes=changes)

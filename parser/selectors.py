@@ -1,5 +1,6 @@
 """Queries for the chats that parser bots read, and for hits."""
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -61,7 +62,7 @@ def hit_change(hit: Hit) -> str:
     return f"edited in the chat at {moment_with_zone(hit.edited_at)}" if hit.edited_at is not None else ""
 
 
-def keyword_versions(*, campaign_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
+def keyword_versions(*, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
     """A value for each campaign with keywords, which changes whenever the keywords do, however they are changed.
 
     The database computes it from the keywords, so no rows are loaded, and code that changes keywords need not update

@@ -1,6 +1,6 @@
 """From a message in a watched chat to hits and their events."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -13,7 +13,7 @@ from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
 from parser.eligibility import why_no_hit
 from parser.events import NewTargetMessage
-from parser.matcher_cache import matchers_of
+from parser.memory import memory_now
 from parser.models import Hit, WatchedChat
 from parser.selectors import campaigns_watching
 from telegram.types import IncomingMessage
@@ -26,6 +26,24 @@ _LAST_UNDER_A_NAME = """
         WHERE LOWER(username) = wanted.name AND username <> '' ORDER BY said_at DESC LIMIT 1
     ) AS hit
 """
+
+
+@transaction.atomic
+def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> list[Hit]:
+    """Record the hits among the messages that these bots have read; see `message_match`. Returns the new hits.
+
+    Messages that match no keyword of any campaign cost one query together.
+    """
+    possible = [(bot_id, message) for bot_id, read in messages.items() for message in read if not why_no_hit(message)]
+    if not possible:
+        return []
+    memory = memory_now()
+    hits: list[Hit] = []
+    for bot_id, message in possible:
+        campaign_ids = memory.watched(bot_id, message.peer_id)
+        if campaign_ids and memory.match(message.text, campaign_ids):
+            hits += message_match(bot_id=bot_id, message=message)
+    return hits
 
 
 @transaction.atomic
@@ -57,14 +75,8 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
 
 def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, str]]:
     """The watches whose campaign has a keyword for this text, with the keyword."""
-    matchers = matchers_of(campaign_ids=[watch.campaign_id for watch in watches])
-    found = []
-    for watch in watches:
-        matcher = matchers.get(watch.campaign_id)
-        keyword = matcher.match(text) if matcher else None
-        if keyword is not None:
-            found.append((watch, keyword))
-    return found
+    keywords = memory_now().match(text, [watch.campaign_id for watch in watches])
+    return [(watch, keywords[watch.campaign_id]) for watch in watches if watch.campaign_id in keywords]
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:

@@ -1,6 +1,6 @@
 """The handler of bots with the role actor: when they must be connected, and in which chats."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,7 +25,7 @@ class ActorHandler:
     def chats(self, bot_id: UUID) -> list[Chat]:
         return selectors.chats_of_actor(bot_id=bot_id)
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
         return
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:

@@ -114,6 +114,39 @@ def cursors_start_direct(*, reader: Reader, dialogs: Collection[Dialog]) -> dict
     return {peer: position for peer, position in known.items() if peer > DIRECT_CHATS_SEEN}
 
 
+@dataclass(frozen=True)
+class Moved:
+    """The cursor's way over messages of its chat.
+
+    `fresh` are the messages to pass to the handler. `missing` is the number of ids in the gap before which the cursor
+    has stopped.
+    """
+
+    position: int
+    fresh: list[IncomingMessage]
+    changed: bool
+    missing: int = 0
+
+    @property
+    def gap(self) -> bool:
+        return self.missing > 0
+
+
+def moved(position: int, messages: Sequence[IncomingMessage], *, gapless: bool) -> Moved:
+    """The way of a cursor at `position` over messages in ascending order; see `messages_record`."""
+    fresh, missing, before = [], 0, position
+    for message in messages:
+        if message.message_id <= position:
+            continue
+        if gapless and message.message_id > position + 1:
+            missing = message.message_id - position - 1
+            break
+        if not message.service:
+            fresh.append(message)
+        position = message.message_id
+    return Moved(position, fresh, position != before or missing > 0, missing)
+
+
 def messages_record(
     *, reader: Reader, peer_id: int, messages: Sequence[IncomingMessage], gapless: bool = False
 ) -> Recorded:
@@ -123,26 +156,20 @@ def messages_record(
     (for live messages of a supergroup, whose ids are consecutive) recording stops before a gap, which is counted on the
     cursor. Raises LeaseLost, CursorGone, or what the handler raises; nothing has changed then.
     """
-    gap = False
     with transaction.atomic():
         # Before the cursor is locked: everything that records a person's messages takes this lock, as its first.
         erasures_lock_shared()
         if peer_id > DIRECT_CHATS_SEEN and is_erased(telegram_user_id=peer_id):
             return Recorded(max((message.message_id for message in messages), default=0))
         cursor = _locked(reader, peer_id)
-        for message in messages:
-            if message.message_id <= cursor.last_message_id:
-                continue
-            if gapless and message.message_id > cursor.last_message_id + 1:
-                gap = True
-                cursor.gaps += 1
-                cursor.gap_messages += message.message_id - cursor.last_message_id - 1
-                break
-            if not message.service:
-                reader.handler.on_message(bot_id=reader.bot_id, message=message)
-            cursor.last_message_id = message.message_id
+        move = moved(cursor.last_message_id, messages, gapless=gapless)
+        if move.fresh:
+            reader.handler.on_messages(messages={reader.bot_id: move.fresh})
+        cursor.last_message_id = move.position
+        cursor.gaps += int(move.gap)
+        cursor.gap_messages += move.missing
         cursor.save(update_fields=["last_message_id", "gaps", "gap_messages", "updated_at"])
-    return Recorded(cursor.last_message_id, gap)
+    return Recorded(move.position, move.gap)
 
 
 def message_skip(*, reader: Reader, message: IncomingMessage, error: BaseException) -> None:

@@ -22,6 +22,7 @@ from bots.worker.cursors import (
     DIRECT_CHATS_SEEN,
     CursorGone,
     Reader,
+    Recorded,
     cursor_follow,
     cursor_start,
     cursor_start_direct,
@@ -33,12 +34,15 @@ from bots.worker.cursors import (
 from bots.worker.executor import in_db
 from bots.worker.fair_shares import FairInbox, HistoryTurns
 from bots.worker.leases import LeaseLost
+from bots.worker.recorder import Recorder
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, ChatRefuses, PassingError, RetryAfter, TelegramError, TransientError
 from telegram.types import Dialog, IncomingMessage, is_supergroup
 
 # Messages in one request for a history, and in one transaction.
 PAGE = 100
+# The most live messages of one bot in one batch.
+LIVE = 500
 # How often a handler may fail on a message before the message is skipped, and the wait after each failure (seconds).
 TRIES = 3
 RETRY_SECONDS = 1.0
@@ -64,10 +68,14 @@ class Behind:
 
 
 class Reading:
-    """The reading of one bot during one lease; `account` is set anew after each reconnect."""
+    """The reading of one bot during one lease; `account` is set anew after each reconnect.
 
-    def __init__(self, reader: Reader) -> None:
+    Bots of one process that read chats share a `recorder`.
+    """
+
+    def __init__(self, reader: Reader, recorder: Recorder | None = None) -> None:
         self.reader = reader
+        self._recorder = recorder or Recorder()
         self.account: TelegramAccount | None = None
         self.inbox = FairInbox()
         # Chats whose histories are to be read.
@@ -190,8 +198,9 @@ class Reading:
 
     async def take_in(self) -> None:
         """Record live messages, except those that are to be read from the history."""
-        live = [message for message in self.inbox.take(PAGE) if self._wanted(message)]
+        live = [message for message in self.inbox.take(LIVE) if self._wanted(message)]
         live.sort(key=lambda message: (message.peer_id, message.message_id))
+        ready: dict[int, list[IncomingMessage]] = {}
         for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
             messages = list(grouped)
             known = is_supergroup(peer_id) or peer_id in self._sure
@@ -199,7 +208,13 @@ class Reading:
             if peer_id in self.behind or not known or any(map(_author_missing, messages)):
                 self._fall_behind(peer_id, live=messages[0].message_id)
             else:
-                await self._record(peer_id, messages, live=True)
+                ready[peer_id] = messages
+        # A direct message may lock more than its cursor, so each direct chat has a transaction of its own.
+        together = {} if self.reader.handler.reads_private else await self._recorder.record(self.reader, ready)
+        for peer_id, recorded in together.items():
+            self._recorded(peer_id, recorded, live=True)
+        for peer_id in ready.keys() - together.keys():
+            await self._record(peer_id, ready[peer_id], live=True)
 
     def _wanted(self, message: IncomingMessage) -> bool:
         return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
@@ -309,7 +324,11 @@ class Reading:
         except Exception as error:
             await self._failed(peer_id, messages, error)
             return
-        self._failures = {place: count for place, count in self._failures.items() if place[0] != peer_id}
+        self._recorded(peer_id, recorded, live=live)
+
+    def _recorded(self, peer_id: int, recorded: Recorded, *, live: bool) -> None:
+        if self._failures:
+            self._failures = {place: count for place, count in self._failures.items() if place[0] != peer_id}
         if recorded.gap:
             self._fall_behind(peer_id)
         elif not live:

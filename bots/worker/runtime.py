@@ -19,6 +19,7 @@ from bots.roles import handler_of
 from bots.worker.executor import in_db
 from bots.worker.hosts import host_beat, host_leave, no_longer_wanted
 from bots.worker.leases import lease_release, lease_take
+from bots.worker.recorder import Recorder
 from bots.worker.sending.sender import Sender
 from bots.worker.session import RunningSession
 
@@ -51,6 +52,8 @@ class Runtime:
         self._hosted: set[RunningSession] = set()
         # The number of bots whose leases this process is taking.
         self._starting = 0
+        # Of all sessions: what their bots read is recorded together.
+        self._recorder = Recorder()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="bots-loop", daemon=True)
         # `_ending`: the process ends. `_drained`: an operator drains the worker (Host.drain_requested).
@@ -118,7 +121,7 @@ class Runtime:
             await in_db(incident_report, key=f"session:{bot_id}", reason=reason)
         else:
             if not self._releases_bots:
-                return RunningSession(lease, facts, handler)
+                return RunningSession(lease, facts, handler, self._recorder)
         await in_db(lease_release, bot_id=bot_id, epoch=lease.epoch)
         return None
 

@@ -29,6 +29,7 @@ from bots.worker.leases import Lease, LeaseLost, lease_release, lease_renew
 from bots.worker.membership import Membership
 from bots.worker.message_changes import MessageChanges
 from bots.worker.reading import Reading
+from bots.worker.recorder import Recorder
 from bots.worker.serving import Serving
 from messaging.instrumentation.error_names import fault
 from telegram.client import TelegramAccount
@@ -48,7 +49,7 @@ log = logging.getLogger(__name__)
 class RunningSession:
     """Implements `sending.protocols.LiveSession`. `run` returns when the session is over; it handles all errors."""
 
-    def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler) -> None:
+    def __init__(self, lease: Lease, facts: BotFacts, handler: RoleHandler, recorder: Recorder) -> None:
         self.bot_id = lease.bot_id
         self.epoch = lease.epoch
         self.account: TelegramAccount | None = None
@@ -58,7 +59,7 @@ class RunningSession:
         self._text = facts.session
         self._handler = handler
         reader = Reader(lease.bot_id, lease.epoch, handler)
-        self._reading = Reading(reader)
+        self._reading = Reading(reader, recorder)
         self._membership = Membership(self._reading)
         self._changes = MessageChanges(reader)
         self._serving: Serving | None = None

@@ -76,7 +76,7 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     plans.where = "a direct message"
     world.incoming(conversation, "Tell me more")
     stranger = private_message(message_id=7, peer_id=9_999_999, from_user_id=9_999_999, text="Hello")
-    manager.on_message(bot_id=conversation.bot_id, message=stranger)
+    manager.on_messages(messages={conversation.bot_id: [stranger]})
     plans.where = "a message of the account"
     world.outgoing(conversation, "I am here")
     plans.where = "an edit"
@@ -94,7 +94,7 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     heard = private_message(
         message_id=8, peer_id=world.chat.telegram_id, private=False, from_username="Name77", text="tea"
     )
-    parser.on_message(bot_id=world.parser.id, message=heard)
+    parser.on_messages(messages={world.parser.id: [heard]})
     assert Hit.objects.filter(bot=world.parser).exists()
     parser.on_changes(bot_id=world.parser.id, changes=[MessageNow(world.chat.telegram_id, 8, text="coffee")])
     plans.where = "a hit"

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
@@ -66,11 +66,12 @@ class Listener:
         self.looks[bot_id] += 1
         return list(Chat.objects.filter(pk__in=[chat.pk for chat in self.places.get(bot_id, [])]).order_by("key"))
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        self.calls += 1
-        if self.fails_on(message):
-            raise ValueError("this handler does not like it")
-        transaction.on_commit(lambda: self.heard.append((bot_id, message)))
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
+        for bot_id, message in [(bot_id, message) for bot_id, heard in messages.items() for message in heard]:
+            self.calls += 1
+            if self.fails_on(message):
+                raise ValueError("this handler does not like it")
+            transaction.on_commit(partial(self.heard.append, (bot_id, message)))
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return list(changes)

@@ -223,9 +223,9 @@ def test_a_hit_of_the_group_and_of_the_supergroup_with_one_number_are_two(world,
     Chat.objects.filter(pk=world.chat.pk).update(telegram_id=GROUP, kind="group")
     handler = role_handler("parser")
     for at in (GROUP, SUPERGROUP):
-        handler.on_message(bot_id=world.parser.id, message=replace(message, peer_id=at))
+        handler.on_messages(messages={world.parser.id: [replace(message, peer_id=at)]})
         chat_upgraded(chat_id=world.chat.id, telegram_id=SUPERGROUP, upgraded_from=GROUP)
-    handler.on_message(bot_id=world.parser.id, message=replace(message, peer_id=GROUP, message_id=78))
+    handler.on_messages(messages={world.parser.id: [replace(message, peer_id=GROUP, message_id=78)]})
     assert list(Hit.objects.order_by("created_at").values_list("peer_id", "message_id")) == [
         (GROUP, 77),
         (SUPERGROUP, 77),

@@ -15,7 +15,7 @@ from bots.worker.cursors import Reader
 from bots.worker.executor import THREADS, in_db, own_share
 from bots.worker.fair_shares import SHARE, FairInbox
 from bots.worker.leases import lease_take
-from bots.worker.reading import PAGE, Reading
+from bots.worker.reading import LIVE, PAGE, Reading
 from telegram.types import Author, Dialog, IncomingMessage
 from tests.telegram.bots_support import Listener
 
@@ -91,7 +91,7 @@ def test_a_flood_in_one_chat_delays_live_messages_of_others_by_a_batch(reads: Re
         return first
 
     first = asyncio.run(scenario())
-    assert first == list(range(1, PAGE)) and reads.heard(BUSY) == list(range(1, 2 * PAGE))
+    assert first == list(range(1, LIVE)) and reads.heard(BUSY) == list(range(1, 2 * LIVE))
 
 
 def test_one_chat_with_much_to_catch_up_leaves_every_second_page_to_the_other(reads: Reads):

@@ -32,8 +32,8 @@ class Deaf:
     def chats(self, bot_id):
         return []
 
-    def on_message(self, *, bot_id, message) -> None:
-        self.taken.append(message.message_id)
+    def on_messages(self, *, messages) -> None:
+        self.taken += [message.message_id for taken in messages.values() for message in taken]
 
     def on_changes(self, *, bot_id, changes):
         return []

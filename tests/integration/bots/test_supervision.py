@@ -35,7 +35,7 @@ class Wanting:
     def chats(self, bot_id):
         return []
 
-    def on_message(self, *, bot_id, message) -> None:
+    def on_messages(self, *, messages) -> None:
         raise AssertionError("nothing is read here")
 
     def on_changes(self, *, bot_id, changes):

@@ -42,7 +42,7 @@ def message(world):
 def hear(world, message):
     handler = role_handler("parser")
     assert handler.reads_chats and not handler.reads_private
-    handler.on_message(bot_id=world.parser.id, message=message)
+    handler.on_messages(messages={world.parser.id: [message]})
 
 
 def test_a_match_becomes_one_hit_with_its_event(world, message):
@@ -187,5 +187,5 @@ def test_changed_keywords_count_from_the_next_message_on_however_they_were_writt
 
 def test_an_unchanged_campaign_costs_no_reading_of_keywords(world, message, django_assert_num_queries):
     hear(world, message)
-    with django_assert_num_queries(5):  # savepoint, watches, own accounts, versions, release
+    with django_assert_num_queries(3):  # savepoint, version, release
         hear(world, replace(message, message_id=79, text="coffee"))

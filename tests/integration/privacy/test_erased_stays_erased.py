@@ -82,7 +82,7 @@ def test_what_was_still_on_the_bus_is_not_recorded_any_more(world, mark, who):
     assert not Notification.objects.filter(channel=channel).exists()
     assert DeadLetter.objects.filter(reason="rejected", body="", error="").exists()
     manager = role_handler("manager")
-    manager.on_message(bot_id=conversation.bot_id, message=private_message(message_id=8, peer_id=ID, text=WORDS))
+    manager.on_messages(messages={conversation.bot_id: [private_message(message_id=8, peer_id=ID, text=WORDS)]})
     assert search(NAME, WORDS, ANSWER) == []
 
 
@@ -182,7 +182,7 @@ def test_an_erasure_beside_a_claim_and_a_running_conversation_leaves_nothing():
             try:
                 handle_lead(world.event(telegram_user_id=ID, username=NAME, message=WORDS))
                 message = private_message(message_id=10_000 + number, peer_id=ID, from_user_id=ID, text=WORDS)
-                role_handler("manager").on_message(bot_id=conversation.bot_id, message=message)
+                role_handler("manager").on_messages(messages={conversation.bot_id: [message]})
                 for job_id in LlmJob.objects.values_list("id", flat=True):
                     job_claim(job_id=job_id, now=ledger.START)
                 claim(ledger.owners(*world.managers))

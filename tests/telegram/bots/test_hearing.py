@@ -1,7 +1,7 @@
 """What people do in their direct chat with a manager reaches the rules about it, live and after a time without a
 connection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Thread
@@ -30,9 +30,11 @@ from tests.telegram.bots_support import Company, Listener, company_with
 class Manager(Listener):
     """Does with messages what a manager does."""
 
-    def on_message(self, *, bot_id: UUID, message: IncomingMessage) -> None:
-        message_record(bot_id=bot_id, message=message)
-        super().on_message(bot_id=bot_id, message=message)
+    def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:
+        for bot_id, heard in messages.items():
+            for message in heard:
+                message_record(bot_id=bot_id, message=message)
+                super().on_messages(messages={bot_id: [message]})
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
         return messages_changed(bot_id=bot_id, changes=changes)

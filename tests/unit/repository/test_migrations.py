@@ -42,7 +42,7 @@ def faults(migration: Any) -> Iterator[str]:
             yield from faults_of_field(operation.field, isinstance(operation, migrations.AddField))
         if isinstance(operation, migrations.RunSQL | migrations.RunPython) and migration.atomic:
             yield "rows are changed in one transaction: use migrating.in_batches in one that is not atomic"
-        if isinstance(operation, migrations.RunSQL) and re.search(r"\bUPDATE\b", str(operation.sql)):
+        if isinstance(operation, migrations.RunSQL) and re.search(r"\bUPDATE\s+\S+\s+SET\b", str(operation.sql)):
             yield "all rows are changed by one statement: use migrating.in_batches"
 
 

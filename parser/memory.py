@@ -1,0 +1,101 @@
+"""What a process knows about watches and keywords, so that a message that matches nothing costs no query of its own.
+
+The memory may only be used to leave messages out: who may read what, and which campaigns run, is decided in the
+database (`selectors.campaigns_watching`). It therefore covers all watches, also those that are not in force.
+`memory_now` compares it with the database once in a transaction, by rows that triggers write (migration 0015) however a
+keyword, a setting, a watch or a chat's id is changed. So it contains every change that was committed before.
+"""
+
+import threading
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+
+from parser.matching import Matcher, Term
+from parser.models import Keyword, WatchedChat
+from parser.selectors import keyword_versions
+
+# Changes when a row is added; ids are never used twice. The aggregate is of a hundred rows.
+_VERSION = "SELECT count(*), coalesce(sum(hashint8extended(id, 0)), 0) FROM parser_matchingchange"
+
+Version = tuple[int, int]
+# An account and a marked id of a chat.
+Place = tuple[UUID, int]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The state of one moment. `matchers` has no entry for campaigns without keywords."""
+
+    version: Version
+    watching: Mapping[Place, frozenset[UUID]]
+    matchers: Mapping[UUID, tuple[Version, Matcher]]
+
+    def watched(self, bot_id: UUID, telegram_id: int) -> frozenset[UUID]:
+        """The campaigns that watch the chat with this account, in force or not."""
+        return self.watching.get((bot_id, telegram_id), frozenset())
+
+    def match(self, text: str, campaign_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Those of the campaigns whose keywords match the text, each with the first keyword that does."""
+        found = {}
+        for campaign_id in campaign_ids:
+            known = self.matchers.get(campaign_id)
+            keyword = known[1].match(text) if known else None
+            if keyword is not None:
+                found[campaign_id] = keyword
+        return found
+
+
+_lock = threading.Lock()
+_memory = Memory((-1, 0), {}, {})
+
+
+def memory_now() -> Memory:
+    """The memory with all changes that were committed before this call. One query if nothing has changed.
+
+    Call it in a transaction, before messages are left out.
+    """
+    global _memory
+    version = _version()
+    memory = _memory
+    if memory.version == version:
+        return memory
+    with _lock:
+        # What is read now may be newer than the version: then the next call reads it again.
+        watching = _watching()
+        campaign_ids = frozenset[UUID]().union(*watching.values())
+        _memory = Memory(version, watching, _matchers(campaign_ids, _memory.matchers))
+        return _memory
+
+
+def _version() -> Version:
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION)
+        number, content = cursor.fetchone()
+    return number, int(content)
+
+
+def _watching() -> dict[Place, frozenset[UUID]]:
+    found: dict[Place, set[UUID]] = {}
+    rows = WatchedChat.objects.values_list("bot_id", "campaign_id", "chat__telegram_id", "chat__upgraded_from_id")
+    for bot_id, campaign_id, *ids in rows:
+        for telegram_id in ids:
+            if telegram_id is not None:
+                found.setdefault((bot_id, telegram_id), set()).add(campaign_id)
+    return {place: frozenset(campaigns) for place, campaigns in found.items()}
+
+
+def _matchers(
+    campaign_ids: Collection[UUID], known: Mapping[UUID, tuple[Version, Matcher]]
+) -> dict[UUID, tuple[Version, Matcher]]:
+    """The campaigns' matchers. Those whose keywords have not changed are kept."""
+    versions = keyword_versions(campaign_ids=campaign_ids)
+    changed = [campaign_id for campaign_id, version in versions.items() if known.get(campaign_id, ((),))[0] != version]
+    terms: dict[UUID, list[Term]] = {campaign_id: [] for campaign_id in changed}
+    rows = Keyword.objects.filter(campaign_id__in=changed).order_by("id")
+    for campaign_id, text, kind in rows.values_list("campaign_id", "text", "kind"):
+        terms[campaign_id].append(Term(text, minus=kind == Keyword.Kind.MINUS))
+    built = {campaign_id: (versions[campaign_id], Matcher(found)) for campaign_id, found in terms.items()}
+    return {campaign_id: built.get(campaign_id) or known[campaign_id] for campaign_id in versions}
