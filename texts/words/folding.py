@@ -86,7 +86,8 @@ def unmix(word: str) -> str:
     """A folded word in one alphabet if it is written in two: its look-alike letters become letters of the other.
 
     If all Latin letters have a Cyrillic look-alike, the word becomes Cyrillic ("кoфе" with a Latin o) unless it is
-    almost Latin, otherwise Latin if that is possible. A word with a digit or a sign that consists of look-alikes becomes Latin ("1с" like "1c").
+    almost Latin, otherwise Latin if that is possible. A word with a digit or a sign that consists of look-alikes
+    becomes Latin ("1с" like "1c").
     """
     if word.isascii():
         return word
