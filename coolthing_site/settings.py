@@ -177,6 +177,9 @@ if LEASE_RENEW_SECONDS >= LEASE_TTL_SECONDS:
 BOTS_PER_WORKER = env.whole("BOTS_PER_WORKER", 50, least=1)
 # The most logins that a bots worker processes at the same time. Other logins wait for a free slot.
 LOGINS_PER_WORKER = env.whole("LOGINS_PER_WORKER", 8, least=1)
+# The most chats that an account asks to join in an hour and in a day.
+JOINS_PER_HOUR = env.whole("JOINS_PER_HOUR", 10, least=1)
+JOINS_PER_DAY = env.whole("JOINS_PER_DAY", 40, least=1)
 
 # The ports of the sandbox, which `make up` runs if TELEGRAM_API_ID is not set. 0 is any free port.
 SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from campaigns.models import Chat
 from parser.hit_changes import hits_changed
-from parser.selectors import bots_wanted, chats_of
+from parser.selectors import bots_wanted
 from parser.services import messages_match
+from parser.watching.joining import chats_of
 from telegram.types import IncomingMessage, MessageNow
 
 

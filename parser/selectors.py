@@ -22,7 +22,7 @@ def watches_in_force() -> QuerySet[WatchedChat]:
     return _watches(permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now()))
 
 
-def _watches_given() -> QuerySet[WatchedChat]:
+def watches_given() -> QuerySet[WatchedChat]:
     """Like `watches_in_force`, and also those that wait until an account has confirmed the chat's changed reference."""
     return _watches(permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()))
 
@@ -37,11 +37,7 @@ def _watches(permitted: QuerySet[ChatPermission]) -> QuerySet[WatchedChat]:
 
 
 def bots_wanted() -> set[UUID]:
-    return set(_watches_given().values_list("bot_id", flat=True))
-
-
-def chats_of(*, bot_id: UUID) -> list[Chat]:
-    return list(Chat.objects.filter(id__in=_watches_given().filter(bot_id=bot_id).values("chat_id")).order_by("key"))
+    return set(watches_given().values_list("bot_id", flat=True))
 
 
 def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:

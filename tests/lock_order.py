@@ -63,6 +63,7 @@ PARTS = {
     "bots_botblock": "bots_bot",
     "bots_botstatechange": "bots_bot",
     "bots_pendinglogin": "bots_bot",
+    "bots_joinrequest": "bots_bot",
 }
 
 # Whose rows may be locked by one statement after another, since all who do so go by ascending keys (that is checked).

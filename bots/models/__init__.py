@@ -2,7 +2,7 @@
 
 from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
 from bots.models.deliveries import Delivery, DeliveryEvent, MassCancellation
-from bots.models.workers import Cursor, Host, Incident, Presence
+from bots.models.workers import Cursor, Host, Incident, JoinRequest, Presence
 
 __all__ = [
     "Bot",
@@ -14,6 +14,7 @@ __all__ = [
     "DeliveryEvent",
     "Host",
     "Incident",
+    "JoinRequest",
     "MassCancellation",
     "PendingLogin",
     "Presence",

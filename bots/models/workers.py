@@ -87,3 +87,23 @@ class Presence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.bot} in {self.chat}"
+
+
+class JoinRequest(models.Model):
+    """The latest request of an account to join a chat. The limits of joins an hour and a day count these rows."""
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="join_requests", verbose_name="account")
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="join_requests")
+    at = models.DateTimeField("requested at", db_default=Now())
+
+    class Meta:
+        verbose_name = "request to join"
+        verbose_name_plural = "requests to join"
+        constraints = [models.UniqueConstraint(fields=["bot", "chat"], name="one_join_request_per_chat")]
+        indexes = [
+            models.Index(fields=["bot", "at"], name="join_requests_of_bot"),
+            models.Index(fields=["-at"], name="join_requests_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bot} to {self.chat}"

@@ -11,6 +11,7 @@ from bots.accounts.incidents import incident_close, incident_report
 from bots.accounts.states import bot_restrict, is_restricted
 from bots.chats.entry_refusals import WAITS_FOR_PEOPLE, entry_incident, entry_refusal, full_incident, full_report
 from bots.chats.identity import chat_elsewhere, chat_resolved, lost_username_report, username_lost
+from bots.chats.joins import join_claim
 from bots.chats.permission_suspension import presence_ended, presence_record, was_present
 from bots.worker.cursors import chats_forget
 from bots.worker.dialog_listing import list_refused
@@ -69,6 +70,8 @@ class Membership:
         self._not_listed_before = 0.0
         self._listed_for: set[UUID] = set()
         self._not_before: dict[UUID, float] = {}
+        # Chats that wait until the account's limits allow another request to join; on time.monotonic().
+        self._paced: dict[UUID, float] = {}
         # How often in a row each chat refused the bot, by chat and reference.
         self._refusals: dict[tuple[UUID, str], int] = {}
         # Chats whose admins have to approve the bot's request to join.
@@ -129,9 +132,8 @@ class Membership:
             await self._forget_all_but(wanted)
         await self._list_again(account, wanted)
         for chat in wanted:
-            if _waits(chat) or self._settled(chat) or self._not_before.get(chat.pk, 0.0) > time.monotonic():
-                continue
-            await self._enter(account, chat)
+            if not (_waits(chat) or self._settled(chat) or self._later(chat)):
+                await self._enter(account, chat)
         await self._show()
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
@@ -150,6 +152,11 @@ class Membership:
         await in_db(method_wait_record, bot_id=self._reader.bot_id, error=error)
         self._no_entry_before = time.monotonic() + error.seconds
 
+    def _later(self, chat: Chat) -> bool:
+        now = time.monotonic()
+        paced = self._paced.get(chat.pk, 0.0) > now and chat.telegram_id not in self._dialogs
+        return paced or self._not_before.get(chat.pk, 0.0) > now
+
     def _settled(self, chat: Chat) -> bool:
         peer_id = self.chats.get(chat.pk)
         if peer_id is None or peer_id != chat.telegram_id or peer_id in self.upgraded or chat.pk in self._to_confirm:
@@ -164,6 +171,7 @@ class Membership:
     async def _forget_all_but(self, wanted: list[Chat]) -> None:
         ids, waiting = {chat.pk for chat in wanted}, {chat.pk for chat in wanted if _waits(chat)}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids - waiting}
+        self._paced = {chat: until for chat, until in self._paced.items() if chat in ids}
         self._reading.keep_only(set(self.chats.values()))
         for chat_id in (self._not_before.keys() | self._waiting_for_approval) - ids - self._led_elsewhere:
             self._not_before.pop(chat_id, None)
@@ -236,7 +244,8 @@ class Membership:
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
         """Join the chat if necessary and return it.
 
-        Returns None if the account was removed from the chat, or if Telegram lets the account join nothing now.
+        Returns None if the account was removed from the chat, or if the account joins nothing now: because of
+        Telegram or of the account's limit of joins.
         """
         known = chat.telegram_id
         dialog = self._dialogs.get(known) if known is not None and known not in self.upgraded else None
@@ -255,6 +264,9 @@ class Membership:
             await in_db(presence_ended, **place)
             return None
         if self._no_entry_before > time.monotonic() or await in_db(is_restricted, bot_id=self._reader.bot_id):
+            return None
+        if paced := await in_db(join_claim, bot_id=self._reader.bot_id, chat_id=chat.pk):
+            self._paced[chat.pk] = time.monotonic() + paced
             return None
         found = await account.join(chat.reference, chat.telegram_id)
         await in_db(incident_close, key=full_incident(self._reader.bot_id))

@@ -26,6 +26,7 @@ from bots.models import (
     DeliveryEvent,
     Host,
     Incident,
+    JoinRequest,
     MassCancellation,
     PendingLogin,
     Presence,
@@ -135,6 +136,7 @@ def _bots(world: SimpleNamespace) -> None:
     Host.objects.create(name="actors@laptop", role="actor", capacity=50)
     Cursor.objects.create(bot=world.parser_bot, peer_id=-100123, last_message_id=42)
     Presence.objects.create(bot=world.parser_bot, chat=world.chats[0], peer_id=-100123)
+    JoinRequest.objects.create(bot=world.parser_bot, chat=world.chats[0])
     Incident.objects.create(key="no-worker:manager", reason="No worker carries the manager bots.")
 
 

@@ -45,6 +45,7 @@ FILLED: dict[str, tuple[int, dict[str, str]]] = {
     "bots.BotBlock": (BOTS, {"bot_id": _BOT, "method": "'m' || n"}),
     "bots.Cursor": (FEWER, {"bot_id": _BOT, "peer_id": "n"}),
     "bots.Presence": (FEWER, {"bot_id": _BOT, "chat_id": one_of("chat", 899), "peer_id": "-n"}),
+    "bots.JoinRequest": (FEWER, {"bot_id": _BOT, "chat_id": one_of("chat", 899), "at": _AGO}),
     "bots.Delivery": (
         ROWS,
         {

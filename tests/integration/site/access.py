@@ -27,6 +27,7 @@ bots.incident                      -
 bots.masscancellation              - : stop
 bots.pendinglogin                  -
 bots.presence                      -
+bots.joinrequest                   -
 campaigns.budget                   add change delete
 campaigns.campaign                 add change delete : start pause resume finish
 campaigns.chat                     add change delete : new_chat look_again resume
@@ -64,6 +65,7 @@ notifier.notification              -
 notifier.rule                      add change delete
 parser.hit                         -
 parser.keyword                     add change delete
+parser.matchingsettings            add change delete
 parser.watchedchat                 add change delete
 scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
     activate pause resume stop repeat

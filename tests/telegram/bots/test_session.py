@@ -5,6 +5,7 @@ import json
 import threading
 from datetime import datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,7 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from telethon import TelegramClient
 
-from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Incident
+from bots.models import Bot, BotBlock, BotStateChange, Cursor, Host, Incident, JoinRequest
 from bots.worker import session
 from bots.worker.leases import lease_take
 from bots.worker.supervision import mark_abandoned, to_be_started
@@ -231,6 +232,25 @@ def test_a_chat_that_cannot_be_entered_is_tried_again_more_and_more_rarely(
     company.run(company.start(), company.make_bot("ears", gone))
     wait_until(lambda: len(tries) >= 3, what="a third attempt")
     assert tries[:3] == [1, 2, 3]
+
+
+def test_joins_are_paced_and_a_restart_does_not_start_over(company: Company, settings: Any):
+    settings.JOINS_PER_HOUR = 1
+    chats, rows = zip(*(company.make_chat(name) for name in ("a_square", "market")), strict=True)
+    bot = company.make_bot("ears", *rows)
+
+    def joined_by(worker: str) -> list[bool]:
+        runtime = company.start(worker)
+        company.run(runtime, bot)
+        company.online(bot)
+        company.look_again(bot)
+        runtime.close()
+        return [bot.telegram_user_id in chat.members for chat in chats]
+
+    assert joined_by("first") == [True, False]
+    assert joined_by("second") == [True, False]
+    JoinRequest.objects.update(at=timezone.now() - timedelta(hours=1, seconds=1))
+    assert joined_by("third") == [True, True]
 
 
 def test_a_chat_that_cannot_be_joined_is_reported_once_and_affects_no_other(company: Company):

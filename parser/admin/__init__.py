@@ -1,0 +1,84 @@
+"""The admin pages of keywords, watched chats and hits. The campaign's page contains its keywords and watched chats."""
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+
+from campaigns.models import Campaign
+from campaigns.pickers import OPEN_CAMPAIGN
+from messaging.admin.parts import trace_link
+from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.forms.suitable import SuitableForm, offer
+from panelkit.labels import choice_label, text_column
+from panelkit.lists.filters import RangeDateTimeFilter
+from panelkit.registry import add_inline
+from parser.admin.watching import WatchedChatInline
+from parser.models import Hit, Keyword, MatchingSettings
+from parser.selectors import hit_change
+
+
+class KeywordInline(RowsInline):
+    model = Keyword
+    fields = ("kind", "text")
+
+
+class KeywordForm(SuitableForm):
+    suitable = {"campaign": OPEN_CAMPAIGN}
+
+
+offer(KeywordForm, "parser.Keyword")
+
+
+add_inline(Campaign, KeywordInline)
+add_inline(Campaign, WatchedChatInline)
+
+
+@admin.register(Keyword)
+class KeywordAdmin(PanelAdmin):
+    form = KeywordForm
+    empty_hint = "A message in a watched chat is a hit if it contains a keyword to match and no keyword to exclude."
+    list_display = ("text", "kind_label", "campaign")
+    list_filter = (("kind", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
+    list_select_related = ("campaign",)
+    search_fields = ("text", "campaign__name")
+    autocomplete_fields = ("campaign",)
+    ordering = ("campaign__name", "kind", "text")
+
+    kind_label = choice_label("kind")
+
+
+@admin.register(MatchingSettings)
+class MatchingSettingsAdmin(PanelAdmin):
+    empty_hint = "A campaign without matching settings detects the language of each word."
+    list_display = ("campaign", "languages", "ignore_diacritics")
+    list_filter = ("ignore_diacritics", ("campaign", RelatedDropdownFilter))
+    list_select_related = ("campaign",)
+    search_fields = ("campaign__name",)
+    autocomplete_fields = ("campaign",)
+    ordering = ("campaign__name",)
+
+
+@admin.register(Hit)
+class HitAdmin(FactAdmin):
+    empty_hint = "A hit appears when a message in a watched chat contains a keyword of a running campaign."
+    list_display = ("said_at", "person", "excerpt", "change", "keyword", "chat", "campaign", "bot")
+    list_filter = (
+        ("campaign", RelatedDropdownFilter),
+        ("chat", AutocompleteSelectFilter),
+        ("said_at", RangeDateTimeFilter),
+        ("deleted_at", RangeDateTimeFilter),
+    )
+    list_select_related = ("campaign", "chat", "bot")
+    search_fields = ("text", "username", "keyword", "=telegram_user_id")
+    ordering = ("-created_at",)
+    readonly_fields = ("trace",)
+    trace = trace_link
+
+    excerpt = text_column("text", "message")
+
+    @admin.display(description="change in the chat")
+    def change(self, hit: Hit) -> str:
+        return hit_change(hit)
+
+    @admin.display(description="person", ordering="username")
+    def person(self, hit: Hit) -> str:
+        return f"@{hit.username}" if hit.username else str(hit.telegram_user_id)
