@@ -9,7 +9,7 @@ from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef
 from django.db.models.functions import Now
 
 from bots.accounts.suitability import accounts_advice, bot_advice, bots_suitable
-from bots.models import Bot, Cursor, Delivery, Role
+from bots.models import Bot, Cursor, Delivery, Presence, Role
 from campaigns.identifiers import named, plain_username
 from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import NONE_ON_RECORD, Gap, permission_gaps, permissions_given, permissions_in_force
@@ -107,16 +107,30 @@ def managers_advice(*, campaign_id: UUID) -> str:
     return f"No manager account of the campaign can take new leads. {advice}" if advice else ""
 
 
-def manager_least_loaded(*, campaign_id: UUID, person: PersonRef) -> Bot | None:
+def manager_least_loaded(*, campaign_id: UUID, person: PersonRef, chat_id: int) -> Bot | None:
     """The usable manager with the fewest open conversations; None if no manager is usable.
 
-    A bot that already has a conversation with the person is chosen only if there is no other. Telegram has only one
+    For a person without a username, accounts that `can_reach` the person through the chat (a marked id) come first. A
+    bot that already has a conversation with the person is chosen only if there is no other. Telegram has only one
     direct chat between a bot and a person, so the messages of two conversations could not be distinguished.
     """
     strangers = Count("conversations", filter=Q(conversations__lead__in=leads_of(person)))
     load = Count("conversations", filter=~Q(conversations__owner=Conversation.Owner.NONE))
     managers = managers_usable(campaign_id=campaign_id).annotate(known=strangers, load=load)
-    return managers.order_by("known", "load", "key").first()
+    outside = Value(0) if person.username else Case(When(_meets(person, chat_id), then=Value(0)), default=Value(1))
+    return managers.annotate(outside=outside).order_by("outside", "known", "load", "key").first()
+
+
+def can_reach(bot: Bot, *, person: PersonRef, chat_id: int) -> bool:
+    """Whether this account can address the person: by username, through the chat that both are in, or as before."""
+    return bool(person.username) or Bot.objects.filter(_meets(person, chat_id), pk=bot.pk).exists()
+
+
+def _meets(person: PersonRef, chat_id: int) -> Q:
+    """The accounts that are in the chat, or have a conversation with the person."""
+    there = Presence.objects.filter(at_telegram([chat_id], path="chat__"), bot_id=OuterRef("pk"))
+    begun = Conversation.objects.filter(peer_id=person.telegram_user_id, bot_id=OuterRef("pk"))
+    return Q(Exists(there)) | Q(Exists(begun))
 
 
 def conversation_with(*, bot_id: UUID, telegram_user_id: int, username: str = "") -> Conversation | None:

@@ -1,5 +1,6 @@
 """Resolves references, ids and people to the input peers of one account."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from telegram.errors import (
     ReferenceLeadsElsewhere,
     TelegramError,
 )
+from telegram.histories import SEARCH_PAGE, newest_messages
 from telegram.types import Author, ChatTarget, PersonTarget, ResolvedChat, Target, is_group
 from telegram.upgrades import follow, supergroup_of
 
@@ -62,7 +64,7 @@ def known_peer(client: TelegramClient, peer_id: int) -> Any | None:
 async def _person_peer(client: TelegramClient, target: PersonTarget) -> tuple[Any, int]:
     if target.user_id is not None:
         _refuse_no_person(client.session.author_of(target.user_id))
-        known = known_peer(client, target.user_id) or await _peer_by_message(client, target)
+        known = known_peer(client, target.user_id) or await _peer_in_shared_chat(client, target)
         if known is not None:
             return known, target.user_id
     if not target.username:
@@ -86,26 +88,43 @@ def _refuse_no_person(known: Author | None) -> None:
         raise PeerRefuses("NOT_A_PERSON")
 
 
-async def _peer_by_message(client: TelegramClient, target: PersonTarget) -> Any | None:
-    """The peer of a person by a message that they wrote in a shared supergroup; None if this is impossible.
-
-    Basic groups do not work, because their message ids differ by account.
-    """
-    if target.via_chat_id is None or target.via_message_id is None:
+async def _peer_in_shared_chat(client: TelegramClient, target: PersonTarget) -> Any | None:
+    """The peer of a person in the chat `via_chat_id` that the account shares with them; None if this is impossible."""
+    if target.via_chat_id is None or target.user_id is None:
         return None
     chat = known_peer(client, target.via_chat_id)
-    if not isinstance(chat, types.InputPeerChannel):
-        return None
-    met = types.InputUserFromMessage(chat, target.via_message_id, target.user_id)
     try:
-        users = await call(client, functions.users.GetUsersRequest([met]))
+        if isinstance(chat, types.InputPeerChannel) and target.via_message_id is not None:
+            return await _peer_by_message(client, chat, target.via_message_id, target.user_id)
+        if isinstance(chat, types.InputPeerChat):
+            return await _peer_in_group(client, chat, target.user_id)
     except (PermanentError, ChatRefuses, PeerRefuses):
-        return None
+        pass
+    return None
+
+
+async def _peer_by_message(client: TelegramClient, chat: Any, message_id: int, user_id: int) -> Any | None:
+    """The peer of a person by a message that they wrote in a supergroup, where all accounts see the same id."""
+    users = await call(client, functions.users.GetUsersRequest([types.InputUserFromMessage(chat, message_id, user_id)]))
     if not any(isinstance(user, types.User) for user in users):
         return None
-    return known_peer(client, target.user_id or 0) or types.InputPeerUserFromMessage(
-        chat, target.via_message_id, target.user_id
-    )
+    return known_peer(client, user_id) or types.InputPeerUserFromMessage(chat, message_id, user_id)
+
+
+async def _peer_in_group(client: TelegramClient, chat: Any, user_id: int) -> Any | None:
+    """The peer of a member of a basic group, or of a person who has left it and whose message is among the newest.
+
+    Each account has its own message ids there, so the message is found by its author.
+    """
+    with suppress(PermanentError, ChatRefuses, PeerRefuses):
+        # Telethon stores the members in the answer. There is no such answer for a group that was upgraded.
+        await call(client, functions.messages.GetFullChatRequest(chat.chat_id))
+    if (member := known_peer(client, user_id)) is not None:
+        return member
+    newest = (await newest_messages(client, chat, SEARCH_PAGE)).messages
+    wrote = (message.id for message in newest if getattr(message, "from_id", None) == types.PeerUser(user_id))
+    message_id = next(wrote, None)
+    return None if message_id is None else types.InputPeerUserFromMessage(chat, message_id, user_id)
 
 
 async def resolve(client: TelegramClient, reference: str, known_id: int | None = None) -> ResolvedChat:

@@ -14,7 +14,15 @@ from leads.cool_down import cool_downs_in_use, why_cooling_down
 from leads.first_contact import first_contact_text, why_late
 from leads.locks import campaign_lock, conversation_lock_if_there, first_contacts_lock, managers_lock
 from leads.models import Conversation, Lead, Message
-from leads.selectors import PersonRef, direct_contact_permitted, manager_least_loaded, managers_advice, managers_usable
+from leads.selectors import (
+    PersonRef,
+    can_reach,
+    direct_contact_permitted,
+    hit_place,
+    manager_least_loaded,
+    managers_advice,
+    managers_usable,
+)
 from leads.services.outgoing_messages import message_send
 from leads.services.ownership import lead_move, owner_move
 from messaging.database.clock import database_clock
@@ -63,9 +71,12 @@ def _needs_approval(lead: Lead, now: datetime) -> str:
 
 
 def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: datetime) -> None:
-    bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person)
+    bot = manager_least_loaded(campaign_id=lead.campaign_id, person=person, chat_id=lead.chat_id)
     if bot is None:
         _wait(lead, managers_advice(campaign_id=lead.campaign_id) or NO_MANAGER)
+        return
+    if not can_reach(bot, person=person, chat_id=lead.chat_id):
+        _wait(lead, _out_of_reach(lead))
         return
     conversation = _conversation(lead, bot)
     lead_move(lead=lead, state=State.CONTACTING)
@@ -77,6 +88,14 @@ def _contact_through_manager(lead: Lead, person: PersonRef, text: str, now: date
         text=text,
         purpose=Purpose.FIRST_CONTACT,
         due_at=max(due_at, now),
+    )
+
+
+def _out_of_reach(lead: Lead) -> str:
+    _, chat, _ = hit_place(lead=lead)
+    return (
+        "The person has no username, so only an account in a chat with them can write to them: add a manager account "
+        f"of the campaign to the chat {chat}. CoolThing tries again every few seconds."
     )
 
 

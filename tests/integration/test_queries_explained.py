@@ -100,7 +100,8 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     plans.where = "a hit"
     world.receive(username="Name77", telegram_user_id=77)
     world.receive(username="Name78", telegram_user_id=...)
-    manager_least_loaded(campaign_id=world.campaign.id, person=PersonRef(77, "Name77"))
+    for person in (PersonRef(77, "Name77"), PersonRef(77)):
+        manager_least_loaded(campaign_id=world.campaign.id, person=person, chat_id=world.chat.telegram_id)
     plans.where = "a prompt"
     question_messages(question=Question(uuid4(), 1, conversation.id, "model"))
     plans.where = "a stop"

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import recipient_identified
-from bots.models import Bot, BotSession, Delivery, Role
+from bots.models import Bot, BotSession, Delivery, Presence, Role
 from campaigns.models import Campaign, ChatPermission, Suppression
 from campaigns.permissions.services import permission_revoke
 from campaigns.policy.disclosure import is_disclosed
@@ -107,6 +107,38 @@ def test_a_basic_groups_message_id_is_not_given_to_another_account(world):
     assert Delivery.objects.get().via_message_id is None
 
 
+def enters(world, bot):
+    Presence.objects.create(bot=bot, chat=world.chat, peer_id=world.chat.telegram_id)
+
+
+def test_to_a_person_without_a_username_an_account_in_the_chat_writes(world):
+    inside = world.managers[1]
+    enters(world, inside)
+    for number in range(3):
+        lead = world.receive(username="", telegram_user_id=600 + number)
+        assert (lead.state, lead.conversation.bot) == (State.CONTACTING, inside)
+
+
+def test_without_an_account_in_the_chat_the_lead_says_what_to_do_and_waits(world):
+    lead = world.receive(username="")
+    assert lead.state == State.NEW and not Delivery.objects.exists()
+    assert f"add a manager account of the campaign to the chat {world.chat}" in lead.state_reason
+    enters(world, world.managers[0])
+    assert leads_contact_due(now=timezone.now()) == 1
+    lead.refresh_from_db()
+    assert (lead.state, lead.conversation.bot) == (State.CONTACTING, world.managers[0])
+
+
+def test_an_account_that_has_talked_to_a_person_without_a_username_can_write_again(world):
+    enters(world, world.managers[0])
+    world.conversation(username="")
+    Presence.objects.all().delete()
+    other = ledger.make_campaign(first_contact_template="", first_contact_interval_seconds=0)
+    CampaignManager.objects.create(campaign=other, bot=world.managers[0])
+    lead = world.receive(username="", campaign_id=str(other.id))
+    assert (lead.state, lead.conversation.bot) == (State.CONTACTING, world.managers[0])
+
+
 def test_a_bare_event_of_another_program_is_enough(world):
     lead = world.receive(id=..., created_at=..., telegram_user_id=..., message_id=..., username="@Tea_Lover")
     assert lead is None  # the event had no id to find it by
@@ -161,6 +193,7 @@ def test_a_person_who_took_over_a_username_of_ours_is_a_lead(world):
     ],
 )
 def test_a_person_is_one_lead_of_a_campaign(world, first, second):
+    enters(world, world.managers[0])
     world.receive(**first)
     world.receive(**second)
     assert Lead.objects.count() == Conversation.objects.count() == Delivery.objects.count() == 1
@@ -182,6 +215,7 @@ def test_an_id_is_learned_when_the_first_message_is_sent(world):
 
 
 def test_two_leads_that_turn_out_to_be_the_same_person_continue_as_one_lead(world):
+    enters(world, world.managers[0])
     by_name = world.receive(telegram_user_id=None)
     by_id = world.receive(username="")
     assert Delivery.objects.filter(state="queued").count() == 2

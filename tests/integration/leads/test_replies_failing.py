@@ -74,7 +74,7 @@ def test_a_reply_that_the_gate_refuses_for_another_reason_goes_to_an_operator(wo
 @pytest.mark.parametrize(
     ("reason", "explanation"),
     [
-        ("PERSON_UNKNOWN", r"Add the account to the supergroup .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
+        ("PERSON_UNKNOWN", r"Add the account to the chat .* take the conversation over .*\(PERSON_UNKNOWN\)$"),
         ("USER_PRIVACY_RESTRICTED", r"privacy settings .* \(USER_PRIVACY_RESTRICTED\)$"),
         ("SOMETHING_NEW", "^SOMETHING_NEW$"),
     ],

@@ -180,6 +180,27 @@ async def test_a_person_is_reached_by_username_or_through_a_shared_chat(town: To
     assert [entry.text for entry in town.world.ledger][-2:] == ["hi", "hello Vera"]
 
 
+@pytest.mark.parametrize("left", [False, True], ids=["member", "left"])
+async def test_a_person_without_a_username_is_reached_through_a_shared_basic_group(
+    town: Town, accounts: Accounts, left: bool
+):
+    """The id of a message is of no use: another account, with other ids, has read it."""
+    nobody = town.world.add_user(first_name="Nobody")
+    yard = town.world.add_chat(kind="group", title="Yard", members=[town.anna.id, town.boris.id])
+    # The account has not received the message, so it does not know the author.
+    account = await accounts.open(await logged_in(town.anna), receive_updates=False)
+    membership.join(town.world, nobody.id, yard.id)
+    sending.send(town.world, user_id=nobody.id, peer=yard.id, text="looking for a plumber")
+    sending.send(town.world, user_id=town.boris.id, peer=yard.id, text="me too")
+    if left:
+        membership.leave(town.world, nobody.id, yard.id)
+    target = PersonTarget(user_id=nobody.id, via_chat_id=yard.id)
+    assert (await account.send(target, "hello", random_id=1)).user_id == nobody.id
+    assert town.world.ledger[-1].peer == nobody.id
+    with pytest.raises(PeerRefuses, match="PERSON_UNKNOWN"):
+        await account.send(PersonTarget(user_id=town.vera.id, via_chat_id=yard.id), "hello", random_id=2)
+
+
 async def test_a_username_that_has_gone_to_somebody_else_is_not_written_to(town: Town, accounts: Accounts):
     account = await anna_of(town, accounts)
     with pytest.raises(PeerRefuses, match="CHANGED_HANDS"):
