@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from campaigns.models import Chat
+from parser.edits import edits_match
 from parser.hit_changes import hits_changed
 from parser.selectors import bots_wanted
 from parser.services import messages_match
@@ -26,7 +27,10 @@ class ParserHandler:
         messages_match(messages=messages)
 
     def on_changes(self, *, bot_id: UUID, changes: Sequence[MessageNow]) -> list[MessageNow]:
-        return hits_changed(bot_id=bot_id, changes=changes)
+        # An edit of one campaign's hit may be a hit of another campaign.
+        others = hits_changed(bot_id=bot_id, changes=changes)
+        unread = edits_match(bot_id=bot_id, changes=changes)
+        return [change for change in others if change in unread]
 
     def received_since(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []

@@ -16,7 +16,7 @@ from parser.events import NewTargetMessage
 from parser.memory import memory_now
 from parser.models import Hit, WatchedChat
 from parser.selectors import campaigns_watching
-from telegram.types import IncomingMessage
+from telegram.types import IncomingMessage, is_supergroup
 
 # One look-up in the index `hits_of_username` for each name.
 _LAST_UNDER_A_NAME = """
@@ -29,7 +29,7 @@ _LAST_UNDER_A_NAME = """
 
 
 @transaction.atomic
-def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> list[Hit]:
+def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]], edited: bool = False) -> list[Hit]:
     """Record the hits among the messages that these bots have read; see `message_match`. Returns the new hits.
 
     Messages that match no keyword of any campaign cost one query together.
@@ -42,13 +42,15 @@ def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> lis
     for bot_id, message in possible:
         campaign_ids = memory.watched(bot_id, message.peer_id)
         if campaign_ids and memory.match(message.text, campaign_ids):
-            hits += message_match(bot_id=bot_id, message=message)
+            hits += message_match(bot_id=bot_id, message=message, edited=edited)
     return hits
 
 
 @transaction.atomic
-def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
+def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = False) -> list[Hit]:
     """Record a hit and its event for every campaign whose keywords match this message. Returns the new hits.
+
+    `edited`: the message was read before, and its text has changed since.
 
     There are no hits for messages for which `why_no_hit` returns a reason, for messages of the team's own accounts, and
     for messages of people whose data was erased.
@@ -68,8 +70,8 @@ def message_match(*, bot_id: UUID, message: IncomingMessage) -> list[Hit]:
     erased_resolve(telegram_user_id=author, username=message.from_username)
     if is_erased(telegram_user_id=author):
         return []
-    hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword))]
-    publish_on_commit(*(_event(hit, message) for hit in hits))
+    hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword, edited))]
+    publish_on_commit(*(_event(hit) for hit in hits))
     return hits
 
 
@@ -79,9 +81,11 @@ def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedCh
     return [(watch, keywords[watch.campaign_id]) for watch in watches if watch.campaign_id in keywords]
 
 
-def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str) -> Hit | None:
+def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str, edited: bool) -> Hit | None:
     """The new hit. None if this message, or another message of its album, is already a hit of the campaign."""
     place = {"peer_id": message.peer_id, "message_id": message.message_id}
+    if edited and _is_hit(watch, message):
+        return None
     once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
     hit, created = Hit.objects.get_or_create(
         campaign_id=watch.campaign_id,
@@ -94,18 +98,25 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
             "username": message.from_username,
             "text": message.text,
             "keyword": keyword,
-            "said_at": message.sent_at,
+            "said_at": (message.edited_at if edited else None) or message.sent_at,
+            "from_edit": edited,
         },
     )
     return hit if created else None
 
 
-def _event(hit: Hit, message: IncomingMessage) -> NewTargetMessage:
+def _is_hit(watch: WatchedChat, message: IncomingMessage) -> bool:
+    """Whether this message of a supergroup is a hit already, perhaps by the account that watched the chat before."""
+    hits = Hit.objects.filter(campaign_id=watch.campaign_id, peer_id=message.peer_id, message_id=message.message_id)
+    return is_supergroup(message.peer_id) and hits.exists()
+
+
+def _event(hit: Hit) -> NewTargetMessage:
     return NewTargetMessage(
         id=hit.event_id,
         worker_id=str(hit.bot_id),
         campaign_id=str(hit.campaign_id),
-        chat_id=message.peer_id,
+        chat_id=hit.peer_id,
         username=hit.username,
         message=hit.text,
         telegram_user_id=hit.telegram_user_id,

@@ -162,7 +162,7 @@ class TelegramAccount:
         """Call `callback` for each message that is edited or deleted or gets a reaction, by any author."""
 
         async def handle(update: Any) -> None:
-            for change in now(update, getattr(update, "_entities", None) or {}, self._session):
+            for change in now(update, getattr(update, "_entities", None) or {}, self._self_id, self._session):
                 callback(change)
 
         kinds = [
@@ -350,7 +350,7 @@ class TelegramAccount:
     def _messages_now(self, answer: Any) -> list[MessageNow]:
         people = people_in(answer)
         messages = [message for message in answer.messages if isinstance(message, types.Message)]
-        return [message_now(message, people, self._session) for message in messages]
+        return [message_now(message, people, self._self_id, self._session) for message in messages]
 
     @within(REQUEST_TIMEOUT)
     async def learn_author(self, peer_id: int, *, message_id: int) -> None:

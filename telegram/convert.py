@@ -86,11 +86,11 @@ def _of_parts(update: Any, peer: Any, author: Any) -> types.Message:
     )
 
 
-def now(update: Any, entities: Mapping[int, Any], known: KnownUsers) -> list[MessageNow]:
+def now(update: Any, entities: Mapping[int, Any], self_id: int, known: KnownUsers) -> list[MessageNow]:
     """The present state of the older messages that an update is about."""
     if isinstance(update, types.UpdateEditMessage | types.UpdateEditChannelMessage):
         message = update.message
-        return [message_now(message, entities, known)] if isinstance(message, types.Message) else []
+        return [message_now(message, entities, self_id, known)] if isinstance(message, types.Message) else []
     if isinstance(update, types.UpdateMessageReactions):
         peer = numbered_in(update.peer)
         return [MessageNow(peer, update.msg_id, reactions=reactions_text(update.reactions))]
@@ -102,9 +102,11 @@ def now(update: Any, entities: Mapping[int, Any], known: KnownUsers) -> list[Mes
     return []
 
 
-def message_now(message: Any, entities: Mapping[int, Any], known: KnownUsers) -> MessageNow:
-    private = isinstance(message.peer_id, types.PeerUser) and not message.out
-    writer = int(message.peer_id.user_id) if private else None
+def message_now(message: Any, entities: Mapping[int, Any], self_id: int, known: KnownUsers) -> MessageNow:
+    direct = isinstance(message.peer_id, types.PeerUser)
+    writer = int(message.peer_id.user_id) if direct and not message.out else None
+    # With `edit_hide` the reactions changed, for example, and not the content.
+    content = message.edit_date is not None and not message.edit_hide and not direct
     return MessageNow(
         numbered_in(message.peer_id),
         message.id,
@@ -113,6 +115,7 @@ def message_now(message: Any, entities: Mapping[int, Any], known: KnownUsers) ->
         reactions=reactions_text(message.reactions),
         from_user_id=writer,
         from_username=_username(writer, entities, known),
+        message=incoming(message, entities, self_id, known) if content else None,
     )
 
 

@@ -91,7 +91,8 @@ class MessageNow:
     `peer_id` is None for a message in a private chat or basic group: the account numbers all of these together.
     `text` is the whole text. `edited_at` is None if the message was never edited. `reactions` is a text as people read
     it ("❤ 2 👍 1"), "" for no reactions. `from_user_id` and `from_username` identify the author of an incoming message
-    in a private chat; for other messages they are None and "".
+    in a private chat; for other messages they are None and "". `message` is the whole message if it is in a group or
+    channel and its content was edited.
     """
 
     peer_id: int | None
@@ -102,6 +103,7 @@ class MessageNow:
     deleted: bool = False
     from_user_id: int | None = None
     from_username: str = ""
+    message: IncomingMessage | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,9 @@ class ChatTarget:
 class PersonTarget:
     """A person.
 
-    The account reaches them in one of three ways: by `user_id`, if it knows this id already; through the message
-    `via_message_id` that they wrote in the shared chat `via_chat_id` (a marked id); or by the username.
+    The account reaches them in one of three ways: by `user_id`, if it knows this id already; through the shared chat
+    `via_chat_id` (a marked id), in a supergroup by the message `via_message_id` that they wrote there; or by the
+    username.
     """
 
     user_id: int | None = None

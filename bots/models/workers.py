@@ -57,6 +57,7 @@ class Cursor(models.Model):
         default=0,
         help_text="How many messages the updates left out; the account read them from the history",
     )
+    started_at = models.DateTimeField("read since", db_default=Now())
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

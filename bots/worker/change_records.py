@@ -12,7 +12,7 @@ from bots.accounts.flood_waits import CHECK_MESSAGES
 from bots.chats.identity import in_former_group
 from bots.deliveries.timeline import note
 from bots.gate.facts import destination_id
-from bots.models import BotBlock, Delivery, DeliveryEvent
+from bots.models import BotBlock, Cursor, Delivery, DeliveryEvent
 from bots.worker.cursors import Reader
 from bots.worker.leases import is_driven
 from campaigns.models import Chat
@@ -25,8 +25,10 @@ State, Kind = Delivery.State, DeliveryEvent.Kind
 # Only the newest messages of a bot within this time, at most so many, are checked again.
 LOOK_BACK = timedelta(days=7)
 LOOK_BACK_MOST = 500
-# The most direct chats without a recorded message that are checked.
+# The most direct chats without a recorded message that are checked, and the most groups whose newest messages are.
 LOOK_BACK_CHATS = 50
+# Edits of older messages in groups do not count.
+LOOK_BACK_IN_GROUPS = timedelta(hours=48)
 REACTIONS_LENGTH = 200
 
 # A supergroup's id, or None for the bot's own numbers; and a message's id there.
@@ -139,11 +141,21 @@ def recent_messages(*, reader: Reader) -> dict[int | None, list[int]]:
 
 
 def unrecorded_chats(*, reader: Reader) -> list[int]:
-    """The people whose direct chats with the bot are checked although none of their messages is recorded."""
+    """The chats whose newest messages are checked although they are not recorded.
+
+    These are direct chats with people who have written, and the groups in which the bot has read messages lately.
+    """
     now = database_clock()
-    if not reader.handler.reads_private or _checks_forbidden(reader, now):
+    if _checks_forbidden(reader, now):
         return []
-    return reader.handler.people_unrecorded(bot_id=reader.bot_id, since=now - LOOK_BACK, most=LOOK_BACK_CHATS)
+    found: list[int] = []
+    if reader.handler.reads_private:
+        since = now - LOOK_BACK
+        found += reader.handler.people_unrecorded(bot_id=reader.bot_id, since=since, most=LOOK_BACK_CHATS)
+    if reader.handler.reads_chats:
+        moved = Cursor.objects.filter(bot_id=reader.bot_id, peer_id__lt=0, updated_at__gt=now - LOOK_BACK_IN_GROUPS)
+        found += moved.order_by("-updated_at").values_list("peer_id", flat=True)[:LOOK_BACK_CHATS]
+    return found
 
 
 def _checks_forbidden(reader: Reader, now: datetime) -> bool:

@@ -147,7 +147,7 @@ class MessageChanges:
             self._found(found)
 
     async def _check_chat(self, account: TelegramAccount, peer_id: int) -> None:
-        """Find edits among the newest messages of a direct chat, because no message ids of this chat are recorded."""
+        """Find edits among the newest messages of a chat, because its messages are not recorded."""
         try:
             found = await account.newest(peer_id, limit=PAGE)
         except RetryAfter as error:
@@ -156,7 +156,7 @@ class MessageChanges:
         except TelegramError as error:
             if isinstance(error, BotDead | TransientError) and not isinstance(error, PassingError):
                 raise
-            log.info("bot %s cannot check the chat with %s: %s", self._bot_id, peer_id, error.reason)
+            log.info("bot %s cannot check the chat %s: %s", self._bot_id, peer_id, error.reason)
             return
         self._found([change for change in found if change.edited_at is not None])
 

@@ -27,7 +27,13 @@ class Hit(models.Model):
     username = models.CharField(max_length=64, blank=True, default="")
     text = models.TextField()
     keyword = models.CharField(max_length=200, help_text="The keyword that matched")
-    said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message")
+    said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message, or of the edit that matched")
+    from_edit = models.BooleanField(
+        "matched after an edit",
+        default=False,
+        db_default=False,
+        help_text="The message's first text was no hit; its edited text is",
+    )
     edited_text = models.TextField(
         blank=True, default="", db_default="", help_text="The message's text after its latest edit"
     )

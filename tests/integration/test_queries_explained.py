@@ -101,7 +101,7 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     world.receive(username="Name77", telegram_user_id=77)
     world.receive(username="Name78", telegram_user_id=...)
     for person in (PersonRef(77, "Name77"), PersonRef(77)):
-        manager_least_loaded(campaign_id=world.campaign.id, person=person, chat_id=world.chat.telegram_id)
+        manager_least_loaded(campaign_id=world.campaign.id, person=person, chat_id=world.chat.telegram_id or 0)
     plans.where = "a prompt"
     question_messages(question=Question(uuid4(), 1, conversation.id, "model"))
     plans.where = "a stop"

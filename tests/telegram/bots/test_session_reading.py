@@ -1,6 +1,7 @@
 """What a bot's session reads: each message once and in order, from the cursor on, and nothing that it may not."""
 
 from functools import partial
+from typing import Any
 
 from django.utils import timezone
 
@@ -10,12 +11,14 @@ from campaigns.erasing import person_erase
 from messaging.models import HandlingFailure
 from panelkit.rights import Shell
 from parser.hit_changes import hits_changed
-from parser.models import Hit
+from parser.models import Hit, Keyword, WatchedChat
+from parser.roles import ParserHandler
 from privacy.person import Person
 from sandbox.world.actions import membership, message_changes, sending
 from sandbox.world.actions.authors import describe
 from telegram.types import is_supergroup
 from tests.integration import ledger
+from tests.integration.leads_world import permit
 from tests.support import wait_until
 from tests.telegram.bots_support import Company, events
 
@@ -196,6 +199,44 @@ def test_changes_of_a_hit_are_noticed_in_a_supergroup_and_in_a_basic_group(compa
     for seq in (1, 2):
         company.sandbox.call(message_changes.delete_for_all, company.world, seq=seq)
     wait_until(lambda: Hit.objects.exclude(deleted_at=None).count() == 2, what="the deletions")
+
+
+def test_an_edit_makes_a_hit_live_and_after_a_time_without_a_connection(company: Company, monkeypatch):
+    parser, heard = ParserHandler(), company.role.on_messages
+
+    def hear(**said: Any) -> None:
+        parser.on_messages(**said)
+        heard(**said)
+
+    monkeypatch.setattr(company.role, "on_messages", hear)
+    monkeypatch.setattr(company.role, "on_changes", parser.on_changes)
+    square, row = company.make_chat("square")
+    yard, yard_row = company.make_chat("yard", kind="group")
+    bot = company.make_bot("ears", row, yard_row)
+    campaign = ledger.make_campaign()
+    Keyword.objects.create(campaign=campaign, text="tea")
+    for chat in (row, yard_row):
+        permit(chat, "parse")
+        WatchedChat.objects.create(campaign=campaign, chat=chat, bot=bot)
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    for where in (square, yard):
+        company.say(where, "coffee?", "juice?")
+    company.until_heard(bot, 4)
+    edit = partial(company.sandbox.call, message_changes.edit, company.world, user_id=company.pavel.id)
+    for seq in (1, 3):
+        edit(seq=seq, text="tea?")
+    wait_until(lambda: Hit.objects.filter(text="tea?", from_edit=True).count() == 2, what="hits of live edits")
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    for seq in (2, 4):
+        edit(seq=seq, text="green tea?")
+    edit(seq=1, text="black tea?")
+    company.run(runtime, bot)
+    wait_until(lambda: Hit.objects.filter(text="green tea?").count() == 2, what="hits of missed edits")
+    wait_until(Hit.objects.filter(edited_text="black tea?").exists, what="the missed edit of a hit")
+    assert Hit.objects.count() == 4
 
 
 def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):
