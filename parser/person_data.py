@@ -1,21 +1,23 @@
-"""Exports and erases a person's data in the parser: hits on their messages in watched chats."""
+"""Exports and erases a person's data in the parser: hits on their messages in watched chats, with the verdicts on them,
+and golden texts that the person wrote.
+"""
 
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
 from messaging.database.locks import rows_lock
-from parser.models import Hit
+from parser.models import GoldenText, Hit, Verdict
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
 class ParserPersonalData(PersonalData):
     name = "parser"
-    models = ("parser.Hit",)
+    models = ("parser.Hit", "parser.Verdict", "parser.GoldenText")
 
     def ids_met_as(self, username: str) -> set[int]:
         known = Hit.objects.filter(named(username))
@@ -31,16 +33,34 @@ class ParserPersonalData(PersonalData):
     def texts(self, person: Person) -> set[str]:
         hits = _hits(person)
         now = hits.exclude(edited_text="").values_list("edited_text", flat=True)
-        return {*hits.values_list("text", flat=True), *now}
+        golden = GoldenText.objects.filter(telegram_user_id__in=person.ids).values_list("text", flat=True)
+        return {*hits.values_list("text", flat=True), *now, *golden}
 
     def export(self, person: Person) -> Rows:
-        return {"hits": as_dicts(_hits(person))}
+        return {
+            "hits": as_dicts(_hits(person)),
+            "verdicts": as_dicts(Verdict.objects.filter(hit__in=_hits(person))),
+            "golden texts": as_dicts(_golden_texts(person)),
+        }
 
     @transaction.atomic
     def erase(self, person: Person) -> Counts:
-        return {"hits": Hit.objects.filter(pk__in=rows_lock(_hits(person))).delete()[0]}
+        hits = rows_lock(_hits(person))
+        golden, _ = GoldenText.objects.filter(pk__in=rows_lock(_golden_texts(person))).delete()
+        _, deleted = Hit.objects.filter(pk__in=hits).delete()
+        return {
+            "hits": deleted.get("parser.Hit", 0),
+            "verdicts": deleted.get("parser.Verdict", 0),
+            "golden texts": golden,
+        }
 
 
 def _hits(person: Person) -> QuerySet[Hit]:
     """The person's hits, found by id, which every hit has."""
     return Hit.objects.filter(telegram_user_id__in=person.ids)
+
+
+def _golden_texts(person: Person) -> QuerySet[GoldenText]:
+    """Golden texts by the person, also those that came into a golden set without their author: from a file, by hand."""
+    same = Hit.objects.filter(telegram_user_id__in=person.ids).values("text")
+    return GoldenText.objects.filter(Q(telegram_user_id__in=person.ids) | Q(text__in=same))

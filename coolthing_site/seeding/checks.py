@@ -12,6 +12,7 @@ from coolthing_site.seeding.references import bot_reference_problem, chat_proble
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
 from notifier.channels.addresses import address_problem
+from parser.lab.golden import MOST_GOLDEN_TEXTS
 from scripts.checks import text_problem
 from texts import spintax
 
@@ -112,6 +113,7 @@ def _campaign(seed: SeedFile, index: int) -> Iterator[Problem]:
         yield Problem((*path, "quiet_hours"), "from and to are the same: write null if there are no quiet hours")
     yield from _first_contact(campaign, (*path, "first_contact"))
     yield from _keywords(campaign, (*path, "keywords"))
+    yield from _golden(campaign, (*path, "golden"))
     yield from _managers(campaign, roles, (*path, "managers"))
     yield from _watches(campaign, roles, chats, (*path, "watches"))
     for place, script in enumerate(campaign.scripts):
@@ -149,6 +151,17 @@ def _keywords(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
             before = seen.setdefault(text.casefold(), kind)
             if before != kind or text.casefold() in {earlier.casefold() for earlier in texts[:index]}:
                 yield Problem((*path, kind, index), f'"{text}" is already among the {before} keywords')
+
+
+def _golden(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for kind, texts in (("wanted", campaign.golden.wanted), ("unwanted", campaign.golden.unwanted)):
+        for index, text in enumerate(texts):
+            if before := seen.get(text):
+                yield Problem((*path, kind, index), f"the same text is already among the {before} ones")
+            seen[text] = kind
+    if len(seen) > MOST_GOLDEN_TEXTS:
+        yield Problem(path, f"has {len(seen)} texts: a golden set has at most {MOST_GOLDEN_TEXTS}")
 
 
 def _managers(campaign: CampaignPart, roles: dict[str, str], path: Path) -> Iterator[Problem]:

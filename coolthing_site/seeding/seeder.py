@@ -11,6 +11,7 @@ from campaigns.models import Budget, Campaign, Chat, ChatPermission
 from campaigns.permissions.services import permission_grant, permission_revoke
 from campaigns.policy.notices import rules_changed
 from coolthing_site.seeding import existing
+from coolthing_site.seeding.keywords import write_keywords
 from coolthing_site.seeding.problems import SeedError
 from coolthing_site.seeding.report import Report
 from coolthing_site.seeding.scripts import write_scripts
@@ -27,7 +28,7 @@ from coolthing_site.seeding.writing import drop, put
 from leads.models import CampaignManager
 from messaging.database.locks import rows_lock
 from notifier.models import Channel, Rule
-from parser.models import Keyword, WatchedChat
+from parser.models import WatchedChat
 from scripts.models import Assignment
 
 # The key of the advisory lock for one seeding at a time. No other lock of the database uses this number.
@@ -77,7 +78,7 @@ def _write_all(seed: SeedFile, report: Report) -> None:
     campaigns = {part.slug: _campaign(report, part) for part in seed.campaigns}
     for part in seed.campaigns:
         campaign = campaigns[part.slug]
-        _keywords(report, campaign, part)
+        write_keywords(report, campaign, part)
         _watches(report, campaign, part, bots, chats)
         _managers(report, campaign, part, bots)
         write_scripts(report, campaign, part, bots, chats)
@@ -163,15 +164,6 @@ def _campaign(report: Report, part: CampaignPart) -> Campaign:
         "llm_brief": part.llm.brief,
     }
     return put(report, Campaign, {"slug": part.slug}, values, name=part.slug, at_first={"state": part.state})
-
-
-def _keywords(report: Report, campaign: Campaign, part: CampaignPart) -> None:
-    kept = []
-    for kind, texts in (("plus", part.keywords.plus), ("minus", part.keywords.minus)):
-        for text in texts:
-            where = {"campaign": campaign, "kind": kind, "text": text}
-            kept.append(put(report, Keyword, where, {}, name=f"{campaign.slug}: {kind} {text}").pk)
-    drop(report, campaign.keywords.exclude(pk__in=kept), name=f"{campaign.slug}: {{}}")
 
 
 def _watches(

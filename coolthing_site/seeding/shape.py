@@ -122,6 +122,13 @@ class KeywordsPart(Part):
     minus: tuple[Annotated[str, _text(200)], ...] = ()
 
 
+class GoldenPart(Part):
+    """Messages on which every change of the keywords is tried: `wanted` ones have to be hits, `unwanted` ones not."""
+
+    wanted: tuple[Annotated[str, _text(4096)], ...] = ()
+    unwanted: tuple[Annotated[str, _text(4096)], ...] = ()
+
+
 class WatchPart(Part):
     bot: Slug
     chats: tuple[Slug, ...]
@@ -168,6 +175,7 @@ class CampaignPart(Part):
     cool_down_days: Annotated[int, Field(ge=0, le=366)] = 0
     reply_quiet_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 5.0
     keywords: KeywordsPart = KeywordsPart()
+    golden: GoldenPart = GoldenPart()
     watches: tuple[WatchPart, ...] = ()
     managers: tuple[Slug, ...] = ()
     first_contact: Annotated[str, _text(20_000, shortest=0)] = ""

@@ -1,32 +1,39 @@
 """The admin pages of keywords, watched chats and hits. The campaign's page contains its keywords and watched chats."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from campaigns.models import Campaign
-from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
-from panelkit.forms.suitable import SuitableForm, offer
+from panelkit.forms.suitable import offer
 from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
 from parser.admin.watching import WatchedChatInline
+from parser.lab.keyword_saving import keywords_changing
+from parser.lab_pages import rows  # noqa: F401 - it registers pages
+from parser.lab_pages.keyword_forms import KeywordForm, KeywordFormSet, campaigns_of
 from parser.models import Hit, Keyword, MatchingSettings
 from parser.selectors import hit_change
 
 
 class KeywordInline(RowsInline):
     model = Keyword
+    formset = KeywordFormSet
     fields = ("kind", "text")
 
-
-class KeywordForm(SuitableForm):
-    suitable = {"campaign": OPEN_CAMPAIGN}
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        made = super().get_formset(request, obj, **kwargs)
+        made.by = str(request.user)
+        return made
 
 
 offer(KeywordForm, "parser.Keyword")
-
 
 add_inline(Campaign, KeywordInline)
 add_inline(Campaign, WatchedChatInline)
@@ -44,6 +51,18 @@ class KeywordAdmin(PanelAdmin):
     ordering = ("campaign__name", "kind", "text")
 
     kind_label = choice_label("kind")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        with keywords_changing(campaign_ids={obj.campaign_id, *campaigns_of([obj])}, by=str(request.user)):
+            super().save_model(request, obj, form, change)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        with keywords_changing(campaign_ids=campaigns_of([obj]), by=str(request.user)):
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Keyword]) -> None:
+        with keywords_changing(campaign_ids=campaigns_of(queryset), by=str(request.user)):
+            super().delete_queryset(request, queryset)
 
 
 @admin.register(MatchingSettings)

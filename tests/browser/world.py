@@ -50,7 +50,7 @@ from messaging.models import (
     ReplayItem,
 )
 from notifier.models import Channel, Notification, Rule
-from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
+from parser.models import GoldenText, Hit, Keyword, KeywordVersion, MatchingSettings, Verdict, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 
@@ -182,7 +182,7 @@ def _parser(world: SimpleNamespace) -> None:
     Keyword.objects.create(campaign=world.campaign, text="recipe", kind="minus")
     MatchingSettings.objects.create(campaign=world.campaign, languages=["en"])
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
-    Hit.objects.create(
+    world.hit = Hit.objects.create(
         campaign=world.campaign,
         bot=world.parser_bot,
         chat=world.chats[1],
@@ -193,6 +193,10 @@ def _parser(world: SimpleNamespace) -> None:
         keyword="rye bread",
         said_at=world.now,
     )
+    Verdict.objects.create(hit=world.hit, value="good", by="operator")
+    GoldenText.objects.create(campaign=world.campaign, text="Is there any rye bread left?", by="operator")
+    listed = [{"kind": "plus", "text": "rye bread"}, {"kind": "minus", "text": "recipe"}]
+    KeywordVersion.objects.create(campaign=world.campaign, number=1, keywords=listed, by="operator")
 
 
 def _lead(world: SimpleNamespace, user_id: int, username: str, state: str) -> Lead:

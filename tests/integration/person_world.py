@@ -26,7 +26,7 @@ from messaging.models import (
 )
 from notifier.models import Channel, Notification
 from panelkit.rights import Shell
-from parser.models import Hit
+from parser.models import GoldenText, Hit, Verdict
 from parser.services import message_match
 from tests.integration.leads_world import World, private_message
 
@@ -93,6 +93,9 @@ def _ledgers(world: World, conversation: Conversation) -> None:
         bot=conversation.bot, method="SendMessage", peer_id=ID, until=timezone.now(), reason="WAIT_3"
     )
     Incident.objects.create(key=f"message:{conversation.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
+    hit = Hit.objects.get(telegram_user_id=ID)
+    Verdict.objects.create(hit=hit, value="good", by="olga")
+    GoldenText.objects.create(campaign=world.campaign, text=hit.text, wanted=True, telegram_user_id=ID)
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
     sent = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
     Delivery.objects.filter(id=sent.id).update(edited_text=f"{ANSWER}!", edited_at=timezone.now(), reactions="👍 1")
@@ -184,6 +187,7 @@ TABLES = {
     "messaging_replaybatch",
     "notifier_notification",
     Hit._meta.db_table,
+    "parser_goldentext",
 }
 
 

@@ -63,9 +63,12 @@ messaging.replayitem               -
 notifier.channel                   add change delete+notifier.delete_rule+notifier.delete_notification : test
 notifier.notification              -
 notifier.rule                      add change delete
+parser.goldentext                  add change delete
 parser.hit                         -
 parser.keyword                     add change delete
+parser.keywordversion              -
 parser.matchingsettings            add change delete
+parser.verdict                     -
 parser.watchedchat                 add change delete
 scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
     activate pause resume stop repeat
@@ -82,7 +85,8 @@ vault.keyinuse                     -
 # The models whose rows an export of personal data contains (`privacy.registry`).
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
-    " & parser.view_hit & bots.view_delivery & bots.view_deliveryevent & bots.view_masscancellation"
+    " & parser.view_hit & parser.view_verdict & parser.view_goldentext & bots.view_delivery"
+    " & bots.view_deliveryevent & bots.view_masscancellation"
     " & bots.view_cursor & bots.view_botblock & bots.view_incident & campaigns.view_suppression"
     " & campaigns.view_budget & notifier.view_notification & messaging.view_outboxevent"
     " & messaging.view_processedevent & messaging.view_handlingfailure & messaging.view_deadletter"

@@ -16,7 +16,7 @@ from campaigns.permissions.services import permission_grant, permissions_suspend
 from campaigns.permissions.validity import is_permitted
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
-from parser.models import Keyword, WatchedChat
+from parser.models import GoldenText, Keyword, KeywordVersion, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.django_db
 DEMO = ROOT / "docs" / "examples" / "demo.yaml"
 GOOD = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
 CHANNEL = {"name": "team", "kind": "file", "address": "team.jsonl", "events": ["*.crash", "#"]}
-COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, WatchedChat, CampaignManager, Script, Slot, Line,
-           Assignment, Casting, Target, Channel, Rule)  # fmt: skip
+COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, GoldenText, WatchedChat, CampaignManager, Script,
+           Slot, Line, Assignment, Casting, Target, Channel, Rule)  # fmt: skip
 
 
 @pytest.fixture
@@ -334,3 +334,32 @@ def test_activating_what_is_not_there_or_not_ready_is_told_in_words(seed, data):
         call_command("activate_script", campaign="english-school", script="x")
     with pytest.raises(CommandError, match=r"campaign “.+” is draft, not running"):
         call_command("activate_script", campaign="english-school", script="ten-minutes")
+
+
+def test_golden_texts_follow_the_file_and_those_of_operators_stay(seed, data):
+    data["campaigns"][0]["golden"] = {"wanted": ["IELTS tutor?", "репетитор нужен"], "unwanted": ["a job"]}
+    seed(data)
+    campaign = Campaign.objects.get()
+    GoldenText.objects.create(campaign=campaign, text="from an operator", wanted=False)
+    data["campaigns"][0]["golden"] = {"wanted": ["IELTS tutor?"], "unwanted": ["репетитор нужен"]}
+    seed(data)
+    found = dict(campaign.golden_texts.values_list("text", "wanted"))
+    assert found == {"IELTS tutor?": True, "репетитор нужен": False, "from an operator": False}
+
+
+def test_a_changed_file_makes_one_version_of_the_keywords(seed, data):
+    seed(data)
+    seed(data)
+    data["campaigns"][0]["keywords"] = {"plus": ["ielts", "toefl", "teacher"], "minus": []}
+    seed(data)
+    versions = KeywordVersion.objects.order_by("number")
+    assert [(version.number, version.by, len(version.keywords)) for version in versions] == [
+        (1, "the seed file", 3),
+        (2, "the seed file", 3),
+    ]
+
+
+def test_a_text_cannot_be_both_wanted_and_unwanted(seed, data):
+    data["campaigns"][0]["golden"] = {"wanted": ["tea"], "unwanted": ["tea"]}
+    with pytest.raises(CommandError, match="the same text is already among the wanted ones"):
+        seed(data)

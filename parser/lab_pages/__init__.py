@@ -1,0 +1,1 @@
+"""The pages of the keyword lab, and the forms through which keywords change."""
