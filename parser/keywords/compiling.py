@@ -1,13 +1,12 @@
 """Turns a campaign's keywords into a `KeywordSet`, which can be matched."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from parser.keywords.grammar import parse
 from parser.keywords.plans import (
-    Anchor,
     Atom,
     Consecutive,
     Edge,
@@ -16,12 +15,13 @@ from parser.keywords.plans import (
     NearEachOther,
     Plan,
     Without,
-    anchor,
     atoms_of,
     bare_key,
     is_single,
     keys_of,
+    needs,
     prefix_key,
+    prefix_of,
 )
 from parser.keywords.syntax import AllOf, AnyOf, KeywordError, Near, Node, Not, Phrase, Word
 from texts.words.folding import without_diacritics
@@ -42,35 +42,48 @@ class Term:
 
 @dataclass(frozen=True)
 class CompiledTerm:
-    """`anchor`: the keys of which a message has at least one if the plan holds for it."""
+    """A term with its plan.
+
+    A message for which the plan holds has at least one key of each set in `needs`; the rarest comes first. `single`:
+    the plan holds as soon as one of the keys in `needs` is present.
+    """
 
     term: Term
     plan: Plan
-    anchor: frozenset[str]
+    needs: tuple[frozenset[str], ...]
     single: bool
 
 
 class Entry(NamedTuple):
-    """What the presence of a key means for one campaign, as numbers of its terms.
+    """What the presence of a key means for one campaign.
 
-    With the key present, the terms in `plus` and `minus` hold; those in `candidates` have to be evaluated.
+    The plus terms in `plus` hold, a minus term holds (`minus`), and the terms in `candidates` may hold.
     """
 
-    plus: tuple[int, ...] = ()
-    minus: tuple[int, ...] = ()
-    candidates: tuple[int, ...] = ()
+    plus: tuple[str, ...] = ()
+    minus: bool = False
+    candidates: tuple[CompiledTerm, ...] = ()
 
 
 @dataclass(frozen=True)
 class KeywordSet:
     """A campaign's keywords, ready to be matched. Made by `compile_terms`, never changed afterwards.
 
-    `bare`: its keys have no diacritics.
+    `keys` are those of all words and signs, `entries` those of the rarest of each term. `bare`: they have no
+    diacritics.
     """
 
     terms: tuple[CompiledTerm, ...]
+    keys: frozenset[str] = field(repr=False)
     entries: dict[str, Entry] = field(repr=False)
+    prefixes: tuple[str, ...]
     bare: bool = False
+
+    def in_order(self, texts: Collection[str]) -> tuple[str, ...]:
+        """The texts of plus terms in the campaign's order, once each."""
+        wanted = set(texts)
+        plus = (term.term.text for term in self.terms if not term.term.minus)
+        return tuple(dict.fromkeys(text for text in plus if text in wanted))
 
 
 def compile_terms(
@@ -105,23 +118,28 @@ def _keyword_set(plans: Sequence[tuple[Term, Plan]], *, bare: bool) -> KeywordSe
     usage = Counter(atom for _, plan in plans for atom in set(atoms_of(plan)))
     compiled = []
     for term, plan in plans:
-        best = anchor(plan, usage) or Anchor(0, frozenset())
-        compiled.append(CompiledTerm(term, plan, best.keys, is_single(plan)))
-    return KeywordSet(tuple(compiled), _entries(compiled), bare)
+        needed = sorted(needs(plan, usage), key=lambda need: need.weight)
+        compiled.append(CompiledTerm(term, plan, tuple(need.keys for need in needed), is_single(plan)))
+    keys = frozenset().union(*(keys_of(plan) for _, plan in plans))
+    prefixes = tuple(prefix for key in keys if (prefix := prefix_of(key)))
+    return KeywordSet(tuple(compiled), keys, _entries(compiled), prefixes, bare)
 
 
 def _entries(compiled: Sequence[CompiledTerm]) -> dict[str, Entry]:
-    plus: dict[str, list[int]] = {}
-    minus: dict[str, list[int]] = {}
-    candidates: dict[str, list[int]] = {}
-    every: dict[str, None] = {}
-    for number, term in enumerate(compiled):
-        every.update(dict.fromkeys(keys_of(term.plan)))
-        lists = candidates if not term.single else minus if term.term.minus else plus
-        for key in term.anchor:
-            lists.setdefault(key, []).append(number)
+    plus: dict[str, list[str]] = {}
+    minus: set[str] = set()
+    candidates: dict[str, list[CompiledTerm]] = {}
+    for term in compiled:
+        for key in term.needs[0]:
+            if not term.single:
+                candidates.setdefault(key, []).append(term)
+            elif term.term.minus:
+                minus.add(key)
+            else:
+                plus.setdefault(key, []).append(term.term.text)
     return {
-        key: Entry(tuple(plus.get(key, ())), tuple(minus.get(key, ())), tuple(candidates.get(key, ()))) for key in every
+        key: Entry(tuple(plus.get(key, ())), key in minus, tuple(candidates.get(key, ())))
+        for key in plus.keys() | minus | candidates.keys()
     }
 
 

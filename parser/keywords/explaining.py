@@ -17,7 +17,6 @@ from parser.keywords.plans import (
     Without,
     bare_key,
     prefix_key,
-    prefix_of,
     within,
 )
 from texts.words.folding import without_diacritics
@@ -87,18 +86,17 @@ def explain(text: str, keywords: KeywordSet) -> Explanation:
 def _present(text: str, keywords: KeywordSet) -> Present:
     """The places of the keywords' keys in the text."""
     present: dict[str, list[Place]] = defaultdict(list)
-    prefixes = [prefix for key in keywords.entries if (prefix := prefix_of(key))]
     for token in text_tokens(text):
-        for key in _keys(token, keywords, prefixes):
+        for key in _keys(token, keywords):
             present[key].append(Place(token.at, token.next, token.start, token.end))
     return present
 
 
-def _keys(token: Token, keywords: KeywordSet, prefixes: Sequence[str]) -> Iterator[str]:
+def _keys(token: Token, keywords: KeywordSet) -> Iterator[str]:
     for spelling in (token.key, bare_key(without_diacritics(token.key))):
-        if spelling in keywords.entries:
+        if spelling in keywords.keys:
             yield spelling
-        yield from (prefix_key(prefix) for prefix in prefixes if spelling.startswith(prefix))
+        yield from (prefix_key(prefix) for prefix in keywords.prefixes if spelling.startswith(prefix))
 
 
 def _match(term: CompiledTerm, present: Present) -> TermMatch:

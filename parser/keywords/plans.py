@@ -52,8 +52,10 @@ class Atom:
     kind: Kind
 
     def places(self, present: Present) -> list[Place]:
-        found = present.keys() & self.keys
-        return [place for key in found for place in present[key]]
+        keys = self.keys
+        if len(keys) < len(present):
+            return [place for key in keys if key in present for place in present[key]]
+        return [place for key, places in present.items() if key in keys for place in places]
 
 
 class Edge(NamedTuple):
@@ -75,6 +77,10 @@ class Consecutive:
     last: int
 
     def holds(self, present: Present) -> bool:
+        if self.last == 1:
+            return not all(edge.atom.keys.isdisjoint(present) for edge in self.edges)
+        if len(self.edges) == self.last and any(edge.atom.keys.isdisjoint(present) for edge in self.edges):
+            return False
         return bool(self.places(present))
 
     def places(self, present: Present) -> list[Place]:
@@ -105,13 +111,10 @@ class NearEachOther:
     gaps: tuple[int, ...]
 
     def holds(self, present: Present) -> bool:
-        return bool(self.chain(present))
+        return bool(self.places(present))
 
     def places(self, present: Present) -> list[Place]:
         """Where the last part stands near enough to the parts before it."""
-        return self.chain(present)
-
-    def chain(self, present: Present) -> list[Place]:
         reached = self.parts[0].places(present)
         for part, gap in zip(self.parts[1:], self.gaps, strict=True):
             if not reached:
@@ -213,35 +216,33 @@ def is_single(plan: Plan) -> bool:
     return False
 
 
-class Anchor(NamedTuple):
+class Need(NamedTuple):
     """Keys of which at least one is in every message for which a plan holds. The lower `weight`, the rarer they are."""
 
     weight: float
     keys: frozenset[str]
 
 
-def anchor(plan: Plan, usage: Mapping[Atom, int]) -> Anchor | None:
-    """The plan's rarest anchor; None for a plan that only says what must be absent.
+def needs(plan: Plan, usage: Mapping[Atom, int]) -> list[Need]:
+    """What every message for which the plan holds has. Empty for a plan that only says what must be absent.
 
-    `usage` counts in how many plans an atom occurs. With the rarest words as anchors, a word with which thousands of
-    phrases begin does not make all of them candidates.
+    `usage` counts in how many plans an atom occurs. A plan is looked up by its rarest need: then a word with which
+    thousands of phrases begin does not make all of them candidates.
     """
     match plan:
         case Without():
-            return None
+            return []
         case Consecutive(edges, last):
-            cuts = [[edge.atom for edge in edges if edge.start <= node < edge.end] for node in range(last)]
-            return min((_anchor_of(atoms, usage) for atoms in cuts), key=lambda each: each.weight)
-    anchors = [anchor(part, usage) for part in plan.parts]
-    known = [each for each in anchors if each is not None]
-    if isinstance(plan, Either):
-        weight, keys = sum(each.weight for each in known), (each.keys for each in known)
-        return Anchor(weight, frozenset().union(*keys)) if len(known) == len(anchors) else None
-    return min(known, default=None, key=lambda each: each.weight)
+            cuts = ([edge.atom for edge in edges if edge.start <= node < edge.end] for node in range(last))
+            return [_need(atoms, usage) for atoms in cuts]
+        case Either(parts):
+            rarest = [min(needs(part, usage), key=lambda need: need.weight) for part in parts]
+            return [Need(sum(need.weight for need in rarest), frozenset().union(*(need.keys for need in rarest)))]
+    return [need for part in plan.parts for need in needs(part, usage)]
 
 
-def _anchor_of(atoms: Sequence[Atom], usage: Mapping[Atom, int]) -> Anchor:
+def _need(atoms: Sequence[Atom], usage: Mapping[Atom, int]) -> Need:
     # Of equally rare atoms, the longest word is probably the rarest in messages.
     longest = max(len(atom.text) for atom in atoms)
     weight = sum(usage[atom] for atom in atoms) - min(longest, 50) / 100
-    return Anchor(weight, frozenset().union(*(atom.keys for atom in atoms)))
+    return Need(weight, frozenset().union(*(atom.keys for atom in atoms)))
