@@ -97,6 +97,11 @@ def compile_terms(
     return _keyword_set([(term, compiler.plan(parse(term.text))) for term in terms], bare=ignore_diacritics)
 
 
+def check_term(text: str) -> None:
+    """Raises KeywordError if the keyword cannot be read or can never match."""
+    _Compiler(lambda word: [word], ignore_diacritics=False).plan(parse(text))
+
+
 def compile_known_terms(
     terms: Iterable[Term], languages: Sequence[str] = (), *, ignore_diacritics: bool = False
 ) -> KeywordSet:

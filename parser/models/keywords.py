@@ -4,10 +4,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from campaigns.models import Campaign
+from parser.keywords.checks import check_keyword
 
 
 class Keyword(models.Model):
-    """A word or phrase to look for in messages, compared by stems.
+    """What to look for in messages, in the language of `parser.keywords.grammar`.
 
     A message with a minus keyword never matches, however many plus keywords it contains.
     """
@@ -24,7 +25,10 @@ class Keyword(models.Model):
         help_text="Match: a message with this keyword is a hit. Exclude: a message with this keyword is never a hit.",
     )
     text = models.CharField(
-        max_length=200, help_text="A word or phrase. It also stands for its other grammatical forms."
+        max_length=400,
+        validators=[check_keyword],
+        help_text="A word or phrase with all its grammatical forms. Also: “exact form” in straight quotation marks, "
+        "begin*, near ~3 words, (one | other) word, word -without, #hashtag, @name.",
     )
 
     class Meta:
