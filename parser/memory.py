@@ -13,9 +13,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from parser.matching import Matcher, Term
+from parser.keywords.compiling import Term, compile_known_terms
+from parser.keywords.index import KeywordIndex
 from parser.models import Keyword, WatchedChat
-from parser.selectors import keyword_versions
+from parser.selectors import Content, matching_contents
 
 # Changes when a row is added; ids are never used twice. The aggregate is of a hundred rows.
 _VERSION = "SELECT count(*), coalesce(sum(hashint8extended(id, 0)), 0) FROM parser_matchingchange"
@@ -27,29 +28,25 @@ Place = tuple[UUID, int]
 
 @dataclass(frozen=True)
 class Memory:
-    """The state of one moment. `matchers` has no entry for campaigns without keywords."""
+    """The state of one moment. All memories of a process share `index`, which is as new as the newest of them."""
 
     version: Version
     watching: Mapping[Place, frozenset[UUID]]
-    matchers: Mapping[UUID, tuple[Version, Matcher]]
+    index: KeywordIndex[UUID]
 
     def watched(self, bot_id: UUID, telegram_id: int) -> frozenset[UUID]:
         """The campaigns that watch the chat with this account, in force or not."""
         return self.watching.get((bot_id, telegram_id), frozenset())
 
-    def match(self, text: str, campaign_ids: Collection[UUID]) -> dict[UUID, str]:
-        """Those of the campaigns whose keywords match the text, each with the first keyword that does."""
-        found = {}
-        for campaign_id in campaign_ids:
-            known = self.matchers.get(campaign_id)
-            keyword = known[1].match(text) if known else None
-            if keyword is not None:
-                found[campaign_id] = keyword
-        return found
+    def match(self, text: str, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[str, ...]]:
+        """Those of the campaigns whose keywords match the text, each with the keywords that do, in their order."""
+        return self.index.match(text, campaign_ids)
 
 
 _lock = threading.Lock()
-_memory = Memory((-1, 0), {}, {})
+_memory = Memory((-1, 0), {}, KeywordIndex())
+# What `_memory.index` was made of.
+_indexed: dict[UUID, Content] = {}
 
 
 def memory_now() -> Memory:
@@ -65,8 +62,8 @@ def memory_now() -> Memory:
     with _lock:
         # What is read now may be newer than the version: then the next call reads it again.
         watching = _watching()
-        campaign_ids = frozenset[UUID]().union(*watching.values())
-        _memory = Memory(version, watching, _matchers(campaign_ids, _memory.matchers))
+        _index_update(_memory.index, frozenset[UUID]().union(*watching.values()))
+        _memory = Memory(version, watching, _memory.index)
         return _memory
 
 
@@ -87,15 +84,19 @@ def _watching() -> dict[Place, frozenset[UUID]]:
     return {place: frozenset(campaigns) for place, campaigns in found.items()}
 
 
-def _matchers(
-    campaign_ids: Collection[UUID], known: Mapping[UUID, tuple[Version, Matcher]]
-) -> dict[UUID, tuple[Version, Matcher]]:
-    """The campaigns' matchers. Those whose keywords have not changed are kept."""
-    versions = keyword_versions(campaign_ids=campaign_ids)
-    changed = [campaign_id for campaign_id, version in versions.items() if known.get(campaign_id, ((),))[0] != version]
+def _index_update(index: KeywordIndex[UUID], campaign_ids: Collection[UUID]) -> None:
+    """Replace the keywords of the campaigns where they, or how they are compared, have changed."""
+    contents = matching_contents(campaign_ids=campaign_ids)
+    changed = [campaign_id for campaign_id, content in contents.items() if _indexed.get(campaign_id) != content]
     terms: dict[UUID, list[Term]] = {campaign_id: [] for campaign_id in changed}
     rows = Keyword.objects.filter(campaign_id__in=changed).order_by("id")
     for campaign_id, text, kind in rows.values_list("campaign_id", "text", "kind"):
         terms[campaign_id].append(Term(text, minus=kind == Keyword.Kind.MINUS))
-    built = {campaign_id: (versions[campaign_id], Matcher(found)) for campaign_id, found in terms.items()}
-    return {campaign_id: built.get(campaign_id) or known[campaign_id] for campaign_id in versions}
+    for campaign_id, found in terms.items():
+        content = contents[campaign_id]
+        compiled = compile_known_terms(found, content.languages, ignore_diacritics=content.ignore_diacritics)
+        index.put(campaign_id, compiled)
+        _indexed[campaign_id] = content
+    for campaign_id in _indexed.keys() - contents.keys():
+        index.remove(campaign_id)
+        del _indexed[campaign_id]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
@@ -14,7 +15,7 @@ from campaigns.models import Campaign, Chat, ChatPermission
 from campaigns.permissions.validity import gap_at, permissions_given, permissions_in_force
 from campaigns.selectors import at_telegram
 from panelkit.labels import moment_with_zone
-from parser.models import Hit, Keyword, WatchedChat
+from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
 
 
 def watches_in_force() -> QuerySet[WatchedChat]:
@@ -58,13 +59,21 @@ def hit_change(hit: Hit) -> str:
     return f"edited in the chat at {moment_with_zone(hit.edited_at)}" if hit.edited_at is not None else ""
 
 
-def keyword_versions(*, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
-    """A value for each campaign with keywords, which changes whenever the keywords do, however they are changed.
+class Content(NamedTuple):
+    """A campaign's keywords, by their number and a hash of all of them, and how they are compared with messages."""
 
-    The database computes it from the keywords, so no rows are loaded, and code that changes keywords need not update
-    it.
+    number: int
+    keywords: int
+    languages: tuple[str, ...]
+    ignore_diacritics: bool
+
+
+def matching_contents(*, campaign_ids: Collection[UUID]) -> dict[UUID, Content]:
+    """What decides which messages match, for each of the campaigns that have keywords.
+
+    The database computes the hashes, so no keywords are loaded.
     """
-    content = Func(
+    keyword = Func(
         Concat(F("kind"), Value(":"), F("text")),
         Value(0),
         function="hashtextextended",
@@ -73,9 +82,17 @@ def keyword_versions(*, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[int,
     rows = (
         Keyword.objects.filter(campaign_id__in=campaign_ids)
         .values("campaign_id")
-        .annotate(number=Count("id"), content=Sum(Cast(content, BigIntegerField())))
+        .annotate(number=Count("id"), content=Sum(Cast(keyword, BigIntegerField())))
     )
-    return {row["campaign_id"]: (row["number"], int(row["content"])) for row in rows}
+    settings = {each.campaign_id: each for each in MatchingSettings.objects.filter(campaign_id__in=campaign_ids)}
+    default = MatchingSettings()
+    found = {}
+    for row in rows:
+        chosen = settings.get(row["campaign_id"], default)
+        found[row["campaign_id"]] = Content(
+            row["number"], int(row["content"]), tuple(chosen.languages), chosen.ignore_diacritics
+        )
+    return found
 
 
 def parsers_choosable() -> QuerySet[Bot]:

@@ -78,7 +78,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
 def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, str]]:
     """The watches whose campaign has a keyword for this text, with the keyword."""
     keywords = memory_now().match(text, [watch.campaign_id for watch in watches])
-    return [(watch, keywords[watch.campaign_id]) for watch in watches if watch.campaign_id in keywords]
+    return [(watch, keywords[watch.campaign_id][0]) for watch in watches if watch.campaign_id in keywords]
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str, edited: bool) -> Hit | None:
