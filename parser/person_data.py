@@ -10,14 +10,14 @@ from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
 from messaging.database.locks import rows_lock
-from parser.models import GoldenText, Hit, Verdict
+from parser.models import GoldenText, Hit, HitRepeat, Verdict
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
 class ParserPersonalData(PersonalData):
     name = "parser"
-    models = ("parser.Hit", "parser.Verdict", "parser.GoldenText")
+    models = ("parser.Hit", "parser.HitRepeat", "parser.Verdict", "parser.GoldenText")
 
     def ids_met_as(self, username: str) -> set[int]:
         known = Hit.objects.filter(named(username))
@@ -39,6 +39,7 @@ class ParserPersonalData(PersonalData):
     def export(self, person: Person) -> Rows:
         return {
             "hits": as_dicts(_hits(person)),
+            "repeated messages": as_dicts(HitRepeat.objects.filter(hit__in=_hits(person))),
             "verdicts": as_dicts(Verdict.objects.filter(hit__in=_hits(person))),
             "golden texts": as_dicts(_golden_texts(person)),
         }
@@ -50,6 +51,7 @@ class ParserPersonalData(PersonalData):
         _, deleted = Hit.objects.filter(pk__in=hits).delete()
         return {
             "hits": deleted.get("parser.Hit", 0),
+            "repeated messages": deleted.get("parser.HitRepeat", 0),
             "verdicts": deleted.get("parser.Verdict", 0),
             "golden texts": golden,
         }

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from bots.selectors import is_own_account
 from campaigns.policy.locks import erasures_lock_shared
@@ -15,6 +15,7 @@ from parser.eligibility import why_no_hit
 from parser.events import NewTargetMessage
 from parser.memory import memory_now
 from parser.models import Hit, WatchedChat
+from parser.repeats import first_hit, is_repeat, repeat_record, text_key
 from parser.selectors import campaigns_watching
 from telegram.types import IncomingMessage, is_supergroup
 
@@ -82,33 +83,51 @@ def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedCh
 
 
 def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str, edited: bool) -> Hit | None:
-    """The new hit. None if this message, or another message of its album, is already a hit of the campaign."""
+    """The new hit. None if this message, or another message of its album, is already a hit of the campaign.
+
+    A message with the text of a hit by the same person in another chat is counted with that hit.
+    """
+    at = (message.edited_at if edited else None) or message.sent_at
     place = {"peer_id": message.peer_id, "message_id": message.message_id}
-    if edited and _is_hit(watch, message):
-        return None
     once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
-    hit, created = Hit.objects.get_or_create(
-        campaign_id=watch.campaign_id,
-        bot_id=watch.bot_id,
-        chat=watch.chat,
-        **once,
-        defaults={
-            **place,
-            "telegram_user_id": author,
-            "username": message.from_username,
-            "text": message.text,
-            "keyword": keyword,
-            "said_at": (message.edited_at if edited else None) or message.sent_at,
-            "from_edit": edited,
-        },
-    )
-    return hit if created else None
+    where = {"campaign_id": watch.campaign_id, "bot_id": watch.bot_id, "chat": watch.chat, **once}
+    if Hit.objects.filter(**where).exists() or (edited and _is_hit(watch, message)):
+        return None
+    key = text_key(message.text)
+    first = first_hit(watch=watch, author=author, key=key, at=at)
+    if first is not None and first.chat_id != watch.chat_id:
+        repeat_record(hit=first, watch=watch, message=message)
+        return None
+    facts = {
+        **where,
+        **place,
+        "telegram_user_id": author,
+        "username": message.from_username,
+        "text": message.text,
+        "text_key": key if first is None else None,
+        "keyword": keyword,
+        "said_at": at,
+        "from_edit": edited,
+    }
+    try:
+        with transaction.atomic():
+            return Hit.objects.create(**facts)
+    except IntegrityError:
+        # Another process has just recorded the same text.
+        first = first_hit(watch=watch, author=author, key=key, at=at)
+        if first is None or first.chat_id == watch.chat_id:
+            raise
+        repeat_record(hit=first, watch=watch, message=message)
+        return None
 
 
 def _is_hit(watch: WatchedChat, message: IncomingMessage) -> bool:
-    """Whether this message of a supergroup is a hit already, perhaps by the account that watched the chat before."""
+    """Whether a message that was read before is a hit, or repeats one.
+
+    In a supergroup the account that watched the chat before may have recorded the hit.
+    """
     hits = Hit.objects.filter(campaign_id=watch.campaign_id, peer_id=message.peer_id, message_id=message.message_id)
-    return is_supergroup(message.peer_id) and hits.exists()
+    return (is_supergroup(message.peer_id) and hits.exists()) or is_repeat(watch=watch, message=message)
 
 
 def _event(hit: Hit) -> NewTargetMessage:

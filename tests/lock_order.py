@@ -46,6 +46,7 @@ PARTS = {
     "messaging_deadletterentry": "messaging_deadletter",
     "messaging_replayitem": "messaging_replaybatch",
     "bots_deliveryevent": "bots_delivery",
+    "parser_hitrepeat": "parser_hit",
     "parser_keyword": "campaigns_campaign",
     "parser_watchedchat": "campaigns_campaign",
     "parser_matchingsettings": "campaigns_campaign",

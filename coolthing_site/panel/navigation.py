@@ -33,6 +33,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("leads.Lead", "person_search"),
         Page("parser.Hit", "manage_search"),
         Page("parser.Verdict", "thumbs_up_down"),
+        Page("parser.HitRepeat", "content_copy"),
         Page("leads.Message", "chat_bubble"),
         Page("leads.LlmJob", "smart_toy", "LLM jobs"),
         Page("leads.UnclaimedMessage", "help"),

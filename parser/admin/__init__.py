@@ -14,6 +14,7 @@ from panelkit.forms.suitable import offer
 from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
+from parser.admin.repeats import repeated_in
 from parser.admin.watching import WatchedChatInline
 from parser.lab.keyword_saving import keywords_changing
 from parser.lab_pages import rows  # noqa: F401 - it registers pages
@@ -89,7 +90,7 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
-    readonly_fields = ("trace",)
+    readonly_fields = ("trace", "repeated_in")
     trace = trace_link
 
     excerpt = text_column("text", "message")
@@ -97,6 +98,10 @@ class HitAdmin(FactAdmin):
     @admin.display(description="change in the chat")
     def change(self, hit: Hit) -> str:
         return hit_change(hit)
+
+    @admin.display(description="same text in")
+    def repeated_in(self, hit: Hit) -> str:
+        return repeated_in(hit)
 
     @admin.display(description="person", ordering="username")
     def person(self, hit: Hit) -> str:

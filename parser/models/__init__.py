@@ -1,8 +1,8 @@
 """The parser bots' keywords and watched chats, their hits, and the keyword lab."""
 
-from parser.models.hits import Hit
+from parser.models.hits import Hit, HitRepeat
 from parser.models.keywords import Keyword, MatchingSettings
 from parser.models.lab import GoldenText, KeywordVersion, Verdict
 from parser.models.watching import WatchedChat
 
-__all__ = ["GoldenText", "Hit", "Keyword", "KeywordVersion", "MatchingSettings", "Verdict", "WatchedChat"]
+__all__ = ["GoldenText", "Hit", "HitRepeat", "Keyword", "KeywordVersion", "MatchingSettings", "Verdict", "WatchedChat"]

@@ -26,6 +26,9 @@ class Hit(models.Model):
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")
     text = models.TextField()
+    text_key = models.BigIntegerField(
+        null=True, blank=True, editable=False, help_text="Equal for texts with the same words (`parser.repeats`)"
+    )
     keyword = models.CharField(max_length=200, help_text="The keyword that matched")
     said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message, or of the edit that matched")
     from_edit = models.BooleanField(
@@ -53,6 +56,11 @@ class Hit(models.Model):
                 condition=models.Q(grouped_id__isnull=False),
                 name="one_hit_per_album",
             ),
+            models.UniqueConstraint(
+                fields=["telegram_user_id", "campaign", "text_key"],
+                condition=models.Q(text_key__isnull=False),
+                name="one_hit_per_person_and_text",
+            ),
         ]
         indexes = [
             models.Index(fields=["-created_at"], name="hits_newest"),
@@ -71,3 +79,24 @@ class Hit(models.Model):
     def event_id(self) -> uuid.UUID:
         """The id of the event that reports this hit. It is the hit's id, so each can be found from the other."""
         return self.id
+
+
+class HitRepeat(models.Model):
+    """A message with the text of a hit, by the same person in another chat of the same campaign."""
+
+    hit = models.ForeignKey(Hit, on_delete=models.CASCADE, related_name="repeats")
+    chat = models.ForeignKey(Chat, on_delete=models.PROTECT, related_name="repeated_hits")
+    peer_id = models.BigIntegerField(help_text="The chat's marked id when the message arrived")
+    message_id = models.BigIntegerField(help_text="The message's id in the parser account")
+    said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "repeated message"
+        constraints = [
+            models.UniqueConstraint(fields=["message_id", "peer_id", "chat", "hit"], name="one_repeat_per_message"),
+        ]
+        indexes = [models.Index(fields=["-created_at"], name="repeats_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.hit.keyword} repeated in {self.chat}"

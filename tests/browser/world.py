@@ -50,7 +50,7 @@ from messaging.models import (
     ReplayItem,
 )
 from notifier.models import Channel, Notification, Rule
-from parser.models import GoldenText, Hit, Keyword, KeywordVersion, MatchingSettings, Verdict, WatchedChat
+from parser.models import GoldenText, Hit, HitRepeat, Keyword, KeywordVersion, MatchingSettings, Verdict, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 
@@ -197,6 +197,7 @@ def _parser(world: SimpleNamespace) -> None:
     GoldenText.objects.create(campaign=world.campaign, text="Is there any rye bread left?", by="operator")
     listed = [{"kind": "plus", "text": "rye bread"}, {"kind": "minus", "text": "recipe"}]
     KeywordVersion.objects.create(campaign=world.campaign, number=1, keywords=listed, by="operator")
+    HitRepeat.objects.create(hit=world.hit, chat=world.chats[0], peer_id=-100124, message_id=6, said_at=world.now)
 
 
 def _lead(world: SimpleNamespace, user_id: int, username: str, state: str) -> Lead:

@@ -26,7 +26,7 @@ from messaging.models import (
 )
 from notifier.models import Channel, Notification
 from panelkit.rights import Shell
-from parser.models import GoldenText, Hit, Verdict
+from parser.models import GoldenText, Hit, HitRepeat, Verdict
 from parser.services import message_match
 from tests.integration.leads_world import World, private_message
 
@@ -95,6 +95,7 @@ def _ledgers(world: World, conversation: Conversation) -> None:
     Incident.objects.create(key=f"message:{conversation.bot_id}:{ID}:7", reason=f"message 7 of chat {ID} was skipped")
     hit = Hit.objects.get(telegram_user_id=ID)
     Verdict.objects.create(hit=hit, value="good", by="olga")
+    HitRepeat.objects.create(hit=hit, chat=world.chat, peer_id=hit.peer_id, message_id=7777, said_at=timezone.now())
     GoldenText.objects.create(campaign=world.campaign, text=hit.text, wanted=True, telegram_user_id=ID)
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
     sent = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")

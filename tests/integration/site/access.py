@@ -65,6 +65,7 @@ notifier.notification              -
 notifier.rule                      add change delete
 parser.goldentext                  add change delete
 parser.hit                         -
+parser.hitrepeat                   -
 parser.keyword                     add change delete
 parser.keywordversion              -
 parser.matchingsettings            add change delete
@@ -85,7 +86,7 @@ vault.keyinuse                     -
 # The models whose rows an export of personal data contains (`privacy.registry`).
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
-    " & parser.view_hit & parser.view_verdict & parser.view_goldentext & bots.view_delivery"
+    " & parser.view_hit & parser.view_hitrepeat & parser.view_verdict & parser.view_goldentext & bots.view_delivery"
     " & bots.view_deliveryevent & bots.view_masscancellation"
     " & bots.view_cursor & bots.view_botblock & bots.view_incident & campaigns.view_suppression"
     " & campaigns.view_budget & notifier.view_notification & messaging.view_outboxevent"
