@@ -3,13 +3,16 @@
 Each room registers its handler once, when its app is ready.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from campaigns.models import Chat
 from telegram.types import IncomingMessage, MessageNow
+
+# A chat (marked id), and a time.
+End = tuple[int, datetime]
 
 
 class RoleHandler(Protocol):
@@ -56,6 +59,13 @@ class RoleHandler(Protocol):
 
         The bot checks these chats for changes. Returns the Telegram ids of the latest `most` people. Called only for
         handlers with `reads_private`.
+        """
+
+    def chats_looked_after(self, *, bot_id: UUID, at_end: Collection[End]) -> Collection[End]:
+        """Called whenever the bot has entered its chats, as far as possible, and every few seconds. May write.
+
+        Returns the chats that the bot has to read to the end, each with a time that distinguishes this wish from
+        others about the same chat. `at_end` are those of the last call that the bot has read to the end since then.
         """
 
     def why_kept(self, bot_id: UUID) -> str:

@@ -180,6 +180,8 @@ LOGINS_PER_WORKER = env.whole("LOGINS_PER_WORKER", 8, least=1)
 # The most chats that an account asks to join in an hour and in a day.
 JOINS_PER_HOUR = env.whole("JOINS_PER_HOUR", 10, least=1)
 JOINS_PER_DAY = env.whole("JOINS_PER_DAY", 40, least=1)
+# The most chats of a parser account when CoolThing chooses accounts. Telegram's limit is about 500.
+CHATS_PER_PARSER = env.whole("CHATS_PER_PARSER", 400, least=1)
 
 # The ports of the sandbox, which `make up` runs if TELEGRAM_API_ID is not set. 0 is any free port.
 SANDBOX_MTPROTO_PORT = env.port("SANDBOX_MTPROTO_PORT", 8443, least=0)

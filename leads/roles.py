@@ -1,9 +1,10 @@
 """The role of the manager bots, which exchange direct messages with leads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from bots.roles import End
 from campaigns.models import Chat
 from leads.locks import managers_lock
 from leads.models import Conversation
@@ -40,6 +41,9 @@ class ManagerHandler:
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return leads_unrecorded(bot_id=bot_id, since=since, most=most)
+
+    def chats_looked_after(self, *, bot_id: UUID, at_end: Collection[End]) -> Collection[End]:
+        return ()
 
     def why_kept(self, bot_id: UUID) -> str:
         managers_lock([bot_id])

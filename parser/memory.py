@@ -9,6 +9,7 @@ keyword, a setting, a watch or a chat's id is changed. So it contains every chan
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import product
 from uuid import UUID
 
 from django.db import connection
@@ -76,11 +77,13 @@ def _version() -> Version:
 
 def _watching() -> dict[Place, frozenset[UUID]]:
     found: dict[Place, set[UUID]] = {}
-    rows = WatchedChat.objects.values_list("bot_id", "campaign_id", "chat__telegram_id", "chat__upgraded_from_id")
-    for bot_id, campaign_id, *ids in rows:
-        for telegram_id in ids:
-            if telegram_id is not None:
-                found.setdefault((bot_id, telegram_id), set()).add(campaign_id)
+    rows = WatchedChat.objects.values_list(
+        "bot_id", "next_bot_id", "campaign_id", "chat__telegram_id", "chat__upgraded_from_id"
+    )
+    for bot_id, next_id, campaign_id, *ids in rows:
+        places = product(filter(None, (bot_id, next_id)), filter(None, ids))
+        for place in places:
+            found.setdefault(place, set()).add(campaign_id)
     return {place: frozenset(campaigns) for place, campaigns in found.items()}
 
 

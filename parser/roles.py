@@ -1,15 +1,17 @@
 """The handler of bots with the role parser, which read the chats of their campaigns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from bots.roles import End
 from campaigns.models import Chat
 from parser.edits import edits_match
 from parser.hit_changes import hits_changed
 from parser.selectors import bots_wanted
 from parser.services import messages_match
 from parser.watching.joining import chats_of
+from parser.watching.moves import moves_advance
 from telegram.types import IncomingMessage, MessageNow
 
 
@@ -37,6 +39,9 @@ class ParserHandler:
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
+
+    def chats_looked_after(self, *, bot_id: UUID, at_end: Collection[End]) -> Collection[End]:
+        return moves_advance(bot_id=bot_id, at_end=at_end)
 
     def why_kept(self, bot_id: UUID) -> str:
         return ""

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Count, F, Func, QuerySet, Sum, Value
+from django.db.models import BigIntegerField, Count, Exists, F, Func, Q, QuerySet, Sum, Value
 from django.db.models.functions import Cast, Concat, Now
 
 from bots.accounts.states import BARRED
@@ -18,33 +18,51 @@ from panelkit.labels import moment_with_zone
 from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
 
 
-def watches_in_force() -> QuerySet[WatchedChat]:
-    """Enabled parser bots in permitted chats of running campaigns, by the database's clock."""
-    return _watches(permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now()))
+def campaigns_watching(*, bot_id: UUID, telegram_id: int, sent_at: datetime) -> list[WatchedChat]:
+    """The watches for which a message counts that this account has read in a chat, each with its chat.
+
+    `telegram_id` is, or was, the chat's marked id. While a chat moves to another account, each message counts for one
+    of the two by the time when it was sent; `bot_id` of the returned rows is always the account that has read it.
+    """
+    permitted = permissions_in_force(purpose=ChatPermission.Grant.PARSE, now=Now())
+    until = Q(handover_at=None) | Q(handover_at__gte=sent_at)
+    since = Q(read_since=None) | Q(read_since__lt=sent_at)
+    mine = Q(bot_id=bot_id) & until & since | Q(next_bot_id=bot_id, handover_at__lt=sent_at)
+    watches = _watches(permitted).filter(mine, at_telegram([telegram_id], path="chat__"), _able(bot_id))
+    found = list(watches.select_related("chat").order_by("campaign_id"))
+    for watch in found:
+        watch.bot_id = bot_id
+    return found
 
 
-def watches_given() -> QuerySet[WatchedChat]:
-    """Like `watches_in_force`, and also those that wait until an account has confirmed the chat's changed reference."""
-    return _watches(permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()))
+def watches_given(bot_ids: Collection[UUID] | None = None) -> list[tuple[UUID, UUID, UUID]]:
+    """(account, chat, campaign) of the chats that these accounts, or all, have to be in, in the order of their rows.
+
+    These are enabled parser bots in permitted chats of running campaigns, also in chats that move to them, and in
+    chats that wait until an account has confirmed a changed reference.
+    """
+    watches = _watches(permissions_given(purpose=ChatPermission.Grant.PARSE, now=Now()))
+
+    def of(account: str) -> QuerySet[WatchedChat, Any]:
+        rows = watches.filter(**{f"{account}__enabled": True, f"{account}__role": Role.PARSER})
+        if bot_ids is not None:
+            rows = rows.filter(**{f"{account}_id__in": bot_ids})
+        return rows.values_list("pk", f"{account}_id", "chat_id", "campaign_id")
+
+    return [row[1:] for row in of("bot").union(of("next_bot")).order_by("pk")]
 
 
 def _watches(permitted: QuerySet[ChatPermission]) -> QuerySet[WatchedChat]:
-    return WatchedChat.objects.filter(
-        campaign__state=Campaign.State.RUNNING,
-        bot__enabled=True,
-        bot__role=Role.PARSER,
-        chat_id__in=permitted.values("chat_id"),
-    )
+    """The watches of running campaigns in permitted chats."""
+    return WatchedChat.objects.filter(campaign__state=Campaign.State.RUNNING, chat_id__in=permitted.values("chat_id"))
+
+
+def _able(bot_id: UUID) -> Exists:
+    return Exists(Bot.objects.filter(pk=bot_id, enabled=True, role=Role.PARSER))
 
 
 def bots_wanted() -> set[UUID]:
-    return set(watches_given().values_list("bot_id", flat=True))
-
-
-def campaigns_watching(*, bot_id: UUID, telegram_id: int) -> list[WatchedChat]:
-    """The bot's watches of the chat that has, or had, this marked id, each with its chat."""
-    watches = watches_in_force().filter(at_telegram([telegram_id], path="chat__"), bot_id=bot_id)
-    return list(watches.select_related("chat").order_by("campaign_id"))
+    return {bot_id for bot_id, *_ in watches_given()}
 
 
 def hit_of(*, event_id: UUID) -> Hit | None:

@@ -59,7 +59,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     author = message.from_user_id
     if author is None or why_no_hit(message):
         return []
-    watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id)
+    watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id, sent_at=message.sent_at)
     if not watches or is_own_account(telegram_user_id=author, username=message.from_username):
         return []
     found = _matching(watches, message.text)
@@ -91,7 +91,7 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
     place = {"peer_id": message.peer_id, "message_id": message.message_id}
     once = place if message.grouped_id is None else {"grouped_id": message.grouped_id}
     where = {"campaign_id": watch.campaign_id, "bot_id": watch.bot_id, "chat": watch.chat, **once}
-    if Hit.objects.filter(**where).exists() or (edited and _is_hit(watch, message)):
+    if Hit.objects.filter(**where).exists() or _is_hit(watch, message):
         return None
     key = text_key(message.text)
     first = first_hit(watch=watch, author=author, key=key, at=at)

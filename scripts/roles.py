@@ -1,9 +1,10 @@
 """The handler of bots with the role actor: when they must be connected, and in which chats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from bots.roles import End
 from campaigns.models import Chat
 from scripts import selectors
 from telegram.types import IncomingMessage, MessageNow
@@ -36,6 +37,9 @@ class ActorHandler:
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
+
+    def chats_looked_after(self, *, bot_id: UUID, at_end: Collection[End]) -> Collection[End]:
+        return ()
 
     def why_kept(self, bot_id: UUID) -> str:
         return ""

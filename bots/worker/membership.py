@@ -135,6 +135,10 @@ class Membership:
             if not (_waits(chat) or self._settled(chat) or self._later(chat)):
                 await self._enter(account, chat)
         await self._show()
+        ends = await in_db(
+            self._reader.handler.chats_looked_after, bot_id=self._reader.bot_id, at_end=frozenset(self._reading.at_end)
+        )
+        self._reading.read_to_ends(ends)
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
         """Check changed references. Returns whether the set of wanted chats may have changed."""

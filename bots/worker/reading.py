@@ -10,7 +10,7 @@ everything, until it is known whether the chat's cursor is at the newest message
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -18,6 +18,7 @@ from itertools import groupby
 from django.db import InterfaceError, OperationalError
 
 from bots.chats.permission_suspension import reading_refused
+from bots.roles import End
 from bots.worker.cursors import (
     DIRECT_CHATS_SEEN,
     CursorGone,
@@ -81,6 +82,9 @@ class Reading:
         # Chats whose histories are to be read.
         self.behind: dict[int, Behind] = {}
         self._turns = HistoryTurns()
+        # Chats that are to be read to the end, and those where this was done, as the role's handler wishes.
+        self._to_ends: set[End] = set()
+        self.at_end: set[End] = set()
         # Set when a chat has fallen behind.
         self.has_work = asyncio.Event()
         # Set while no history is due to be read.
@@ -105,6 +109,8 @@ class Reading:
         """Start a new connection: the positions of all chats are unknown until `compare`."""
         self.account = account
         self.behind.clear()
+        self._to_ends.clear()
+        self.at_end.clear()
         self.doubt()
 
     def doubt(self) -> None:
@@ -117,6 +123,15 @@ class Reading:
         """Read the history of this chat soon, if the bot reads the chat."""
         if peer_id in self._chats:
             self._fall_behind(peer_id)
+
+    def read_to_ends(self, wanted: Collection[End]) -> None:
+        """Read these chats up to their newest message of now or later; then they are in `at_end`."""
+        self._to_ends &= set(wanted)
+        self.at_end &= set(wanted)
+        for end in set(wanted) - self._to_ends - self.at_end:
+            if end[0] in self._chats:
+                self._to_ends.add(end)
+                self._fall_behind(end[0])
 
     async def compare(self, dialogs: Iterable[Dialog], *, doubts: int) -> None:
         """Find the chats with messages that were not recorded.
@@ -294,6 +309,9 @@ class Reading:
         self.behind.pop(peer_id, None)
         self._passed.pop(peer_id, None)
         self._sure.add(peer_id)
+        done = {end for end in self._to_ends if end[0] == peer_id}
+        self._to_ends -= done
+        self.at_end |= done
         if peer_id in self._read_to_end:
             self._read_to_end[peer_id] = True
             self.when_read_out()

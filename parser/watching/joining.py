@@ -45,8 +45,7 @@ class _Watched:
         self.inside: dict[UUID, set[UUID]] = defaultdict(set)
         # chat → when the account last asked to join it, within a day.
         self.asked: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
-        watches = watches_given().filter(bot_id__in=bot_ids).order_by("pk")
-        for bot_id, chat_id, campaign_id in watches.values_list("bot_id", "chat_id", "campaign_id"):
+        for bot_id, chat_id, campaign_id in watches_given(bot_ids):
             self.campaigns[bot_id].setdefault(chat_id, []).append(campaign_id)
         for bot_id, chat_id in Presence.objects.filter(bot_id__in=bot_ids).values_list("bot_id", "chat_id"):
             self.inside[bot_id].add(chat_id)

@@ -1,4 +1,4 @@
-"""Why a watched chat is not read now, and what the operator does about it."""
+"""Why a watched chat is not read now and what the operator does about it, and how far its move is."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
@@ -15,12 +15,13 @@ from messaging.database.clock import database_clock
 from parser.models import WatchedChat
 from parser.selectors import chat_advice, parser_advice
 from parser.watching.joining import joins_expected
+from parser.watching.moves import move_state
 
 STAYS = "Until then the chat waits: CoolThing never gives it to another account by itself."
 
 
-def problems_of(watches: Collection[WatchedChat]) -> dict[int, str]:
-    """Why each of these stored rows does not work now, by primary key; "" if it does.
+def statuses_of(watches: Collection[WatchedChat]) -> dict[int, str]:
+    """What each of these stored rows waits for, by primary key; "" if the chat is read and stays with its account.
 
     The rows' chats with their permissions, and their accounts, are loaded (`with_facts`).
     """
@@ -33,6 +34,8 @@ def problems_of(watches: Collection[WatchedChat]) -> dict[int, str]:
     for watch in watches:
         place = (watch.bot_id, watch.chat_id)
         parts = [account_problem(watch.bot, inside=place in inside), chat_advice(watch.chat, now)]
+        if watch.next_bot is not None:
+            parts.append(move_state(watch, watch.bot, watch.next_bot))
         if not any(parts):
             parts = [refused.get(place, "") or _when_joined(watch.bot, slots.get(place), now)]
         found[watch.pk] = " ".join(filter(None, parts))
@@ -42,7 +45,9 @@ def problems_of(watches: Collection[WatchedChat]) -> dict[int, str]:
 def with_facts(watches: QuerySet[WatchedChat]) -> QuerySet[WatchedChat]:
     """The rows with what `problems_of` needs."""
     rows = watches.select_related("chat", "campaign")
-    return rows.prefetch_related("chat__permissions", Prefetch("bot", with_logins()))
+    return rows.prefetch_related(
+        "chat__permissions", Prefetch("bot", with_logins()), Prefetch("next_bot", with_logins())
+    )
 
 
 def account_problem(bot: Bot, *, inside: bool) -> str:

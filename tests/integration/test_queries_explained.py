@@ -91,6 +91,7 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     plans.where = "a message of a chat"
     parser.chats(world.parser.id)
     parser.wanted(timezone.now())
+    parser.chats_looked_after(bot_id=world.parser.id, at_end=())
     heard = private_message(
         message_id=8, peer_id=world.chat.telegram_id, private=False, from_username="Name77", text="tea"
     )

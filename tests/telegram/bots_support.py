@@ -3,7 +3,7 @@
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from django.db import connections, transaction
 from bots import roles
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
+from bots.roles import End
 from bots.worker.executor import close_connections
 from bots.worker.runtime import Runtime
 from campaigns.models import Chat
@@ -81,6 +82,9 @@ class Listener:
 
     def people_unrecorded(self, *, bot_id: UUID, since: datetime, most: int) -> list[int]:
         return []
+
+    def chats_looked_after(self, *, bot_id: UUID, at_end: Collection[End]) -> Collection[End]:
+        return ()
 
     def why_kept(self, bot_id: UUID) -> str:
         return ""

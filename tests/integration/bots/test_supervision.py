@@ -47,6 +47,9 @@ class Wanting:
     def people_unrecorded(self, *, bot_id, since, most):
         return []
 
+    def chats_looked_after(self, *, bot_id, at_end):
+        return ()
+
     def why_kept(self, bot_id):
         return ""
 

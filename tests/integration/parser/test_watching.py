@@ -17,7 +17,7 @@ from bots.models import Bot, JoinRequest, Presence
 from campaigns.models import Campaign, Chat
 from parser.models import WatchedChat
 from parser.watching.joining import chats_of
-from parser.watching.waiting import problems_of, with_facts
+from parser.watching.waiting import statuses_of, with_facts
 from tests.integration import ledger
 from tests.integration.leads_world import World, make_world, permit
 
@@ -49,7 +49,7 @@ def joined(bot: Bot, *chats: Chat) -> None:
 
 
 def problems(*bots: Bot) -> list[str]:
-    found = problems_of(with_facts(WatchedChat.objects.filter(bot__in=bots).order_by("pk")))
+    found = statuses_of(with_facts(WatchedChat.objects.filter(bot__in=bots).order_by("pk")))
     return list(found.values())
 
 

@@ -70,7 +70,7 @@ parser.keyword                     add change delete
 parser.keywordversion              -
 parser.matchingsettings            add change delete
 parser.verdict                     -
-parser.watchedchat                 add change delete
+parser.watchedchat                 add change delete : cancel_move
 scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
     activate pause resume stop repeat
 scripts.casting                    add change delete
@@ -147,6 +147,7 @@ OTHERS = (
     Row("admin:bots_delivery_preview", "bots.view_delivery", "bots.view_delivery"),
     Row("admin:bots_delivery_preview_queued", "bots.view_delivery", "bots.view_delivery"),
     Row("admin:bots_delivery_cancel", "bots.change_delivery", "bots.change_delivery"),
+    Row("admin:parser_watchedchat_balance", "parser.change_watchedchat", "parser.change_watchedchat"),
     Row("admin:campaigns_evidencefile_download", "campaigns.view_evidencefile", "campaigns.view_evidencefile", "404"),
     Row("admin:campaigns_suppression_import_file", "campaigns.add_suppression", "campaigns.add_suppression"),
     Row("admin:campaigns_suppression_export_file", "campaigns.view_suppression", "campaigns.view_suppression"),
