@@ -10,14 +10,21 @@ from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
 from messaging.database.locks import rows_lock
-from parser.models import GoldenText, Hit, HitRepeat, Verdict
+from parser.models import GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
 
 class ParserPersonalData(PersonalData):
     name = "parser"
-    models = ("parser.Hit", "parser.HitRepeat", "parser.Verdict", "parser.GoldenText")
+    models = (
+        "parser.Hit",
+        "parser.HitLook",
+        "parser.HitRepeat",
+        "parser.SecondLook",
+        "parser.Verdict",
+        "parser.GoldenText",
+    )
 
     def ids_met_as(self, username: str) -> set[int]:
         known = Hit.objects.filter(named(username))
@@ -42,6 +49,11 @@ class ParserPersonalData(PersonalData):
             "repeated messages": as_dicts(HitRepeat.objects.filter(hit__in=_hits(person))),
             "verdicts": as_dicts(Verdict.objects.filter(hit__in=_hits(person))),
             "golden texts": as_dicts(_golden_texts(person)),
+            "second looks": as_dicts(HitLook.objects.filter(hit__in=_hits(person))),
+            "blocked senders": [
+                {"campaign": name, "blocked_senders": sorted(_senders(person) & set(entries))}
+                for name, entries in _blocking(person).values_list("campaign__name", "blocked_senders")
+            ],
         }
 
     @transaction.atomic
@@ -54,7 +66,17 @@ class ParserPersonalData(PersonalData):
             "repeated messages": deleted.get("parser.HitRepeat", 0),
             "verdicts": deleted.get("parser.Verdict", 0),
             "golden texts": golden,
+            "second looks": deleted.get("parser.HitLook", 0),
+            "blocked senders": self._unblock(person),
         }
+
+    def _unblock(self, person: Person) -> int:
+        """Remove the person from the lists of blocked senders. Returns the number of these lists."""
+        found = SecondLook.objects.filter(pk__in=rows_lock(_blocking(person)))
+        for settings in found:
+            kept = [sender for sender in settings.blocked_senders if sender not in _senders(person)]
+            SecondLook.objects.filter(pk=settings.pk).update(blocked_senders=kept)
+        return len(found)
 
 
 def _hits(person: Person) -> QuerySet[Hit]:
@@ -66,3 +88,12 @@ def _golden_texts(person: Person) -> QuerySet[GoldenText]:
     """Golden texts by the person, also those that came into a golden set without their author: from a file, by hand."""
     same = Hit.objects.filter(telegram_user_id__in=person.ids).values("text")
     return GoldenText.objects.filter(Q(telegram_user_id__in=person.ids) | Q(text__in=same))
+
+
+def _senders(person: Person) -> set[str]:
+    """The entries that stand for the person in a list of blocked senders."""
+    return {*map(str, person.ids), *(f"@{name}" for name in person.usernames)}
+
+
+def _blocking(person: Person) -> QuerySet[SecondLook]:
+    return SecondLook.objects.filter(blocked_senders__overlap=sorted(_senders(person)))

@@ -12,10 +12,11 @@ from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
 from parser.eligibility import why_no_hit
-from parser.events import NewTargetMessage
+from parser.hit_events import hit_event
 from parser.memory import memory_now
 from parser.models import Hit, WatchedChat
 from parser.repeats import first_hit, is_repeat, repeat_record, text_key
+from parser.second_look.recording import hits_look
 from parser.selectors import campaigns_watching
 from telegram.types import IncomingMessage, is_supergroup
 
@@ -53,6 +54,8 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
 
     `edited`: the message was read before, and its text has changed since.
 
+    A campaign's second look may hold the event back (`parser.second_look`).
+
     There are no hits for messages for which `why_no_hit` returns a reason, for messages of the team's own accounts, and
     for messages of people whose data was erased.
     """
@@ -72,7 +75,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     if is_erased(telegram_user_id=author):
         return []
     hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword, edited))]
-    publish_on_commit(*(_event(hit) for hit in hits))
+    publish_on_commit(*map(hit_event, hits_look(hits=hits)))
     return hits
 
 
@@ -128,22 +131,6 @@ def _is_hit(watch: WatchedChat, message: IncomingMessage) -> bool:
     """
     hits = Hit.objects.filter(campaign_id=watch.campaign_id, peer_id=message.peer_id, message_id=message.message_id)
     return (is_supergroup(message.peer_id) and hits.exists()) or is_repeat(watch=watch, message=message)
-
-
-def _event(hit: Hit) -> NewTargetMessage:
-    return NewTargetMessage(
-        id=hit.event_id,
-        worker_id=str(hit.bot_id),
-        campaign_id=str(hit.campaign_id),
-        chat_id=hit.peer_id,
-        username=hit.username,
-        message=hit.text,
-        telegram_user_id=hit.telegram_user_id,
-        message_id=hit.message_id,
-        chat_key=hit.chat.key,
-        keyword=hit.keyword,
-        said_at=hit.said_at,
-    )
 
 
 def people_last_seen(usernames: Collection[str]) -> Iterator[Seen]:

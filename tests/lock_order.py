@@ -53,6 +53,8 @@ PARTS = {
     "parser_keywordversion": "campaigns_campaign",
     "parser_goldentext": "campaigns_campaign",
     "parser_verdict": "parser_hit",
+    "parser_hitlook": "parser_hit",
+    "parser_secondlook": "campaigns_campaign",
     "leads_campaignmanager": "campaigns_campaign",
     "leads_message": "leads_conversation",
     "leads_unclaimedmessage": "leads_conversation",

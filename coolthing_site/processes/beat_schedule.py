@@ -9,6 +9,7 @@ PERIODS: dict[str, float] = {
     "bots.tasks.advance_cancellations": 2,
     "scripts.tasks.supervise_runs": 5,
     "leads.tasks.dispatch_due": 2,
+    "parser.tasks.dispatch_looks": 2,
     "notifier.tasks.dispatch_due": 5,
     "messaging.tasks.prune": 600,
     # Reports each stage of an expiring permission within an hour.

@@ -223,7 +223,7 @@ BUNDLE = 32
 
 # queue → the Celery tasks that are sent to it.
 TASKS: dict[str, tuple[str, ...]] = {
-    LLM_QUEUE: ("leads.tasks.answer_lead",),
+    LLM_QUEUE: ("leads.tasks.answer_lead", "parser.tasks.look_at_hit"),
     NOTIFICATIONS_QUEUE: ("notifier.tasks.send_notification",),
     MAINTENANCE_QUEUE: (
         "bots.tasks.supervise_bots",
@@ -232,6 +232,7 @@ TASKS: dict[str, tuple[str, ...]] = {
         "campaigns.tasks.tell_expiring",
         "scripts.tasks.supervise_runs",
         "leads.tasks.dispatch_due",
+        "parser.tasks.dispatch_looks",
         "notifier.tasks.dispatch_due",
         "messaging.tasks.prune",
         "messaging.tasks_stats.sample_queues",

@@ -10,11 +10,13 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from campaigns.models import Campaign
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
+from panelkit.errors import NotPossible
 from panelkit.forms.suitable import offer
 from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
 from parser.admin.repeats import repeated_in
+from parser.admin.second_look import LookStateFilter, SecondLookInline, look_column, look_operations
 from parser.admin.watching import WatchedChatInline
 from parser.lab.keyword_saving import keywords_changing
 from parser.lab_pages import rows  # noqa: F401 - it registers pages
@@ -38,6 +40,7 @@ offer(KeywordForm, "parser.Keyword")
 
 add_inline(Campaign, KeywordInline)
 add_inline(Campaign, WatchedChatInline)
+add_inline(Campaign, SecondLookInline)
 
 
 @admin.register(Keyword)
@@ -80,18 +83,22 @@ class MatchingSettingsAdmin(PanelAdmin):
 @admin.register(Hit)
 class HitAdmin(FactAdmin):
     empty_hint = "A hit appears when a message in a watched chat contains a keyword of a running campaign."
-    list_display = ("said_at", "person", "excerpt", "change", "keyword", "chat", "campaign", "bot")
+    list_display = ("said_at", "person", "excerpt", "change", "keyword", "second_look", "chat", "campaign", "bot")
     list_filter = (
         ("campaign", RelatedDropdownFilter),
+        LookStateFilter,
         ("chat", AutocompleteSelectFilter),
         ("said_at", RangeDateTimeFilter),
         ("deleted_at", RangeDateTimeFilter),
     )
-    list_select_related = ("campaign", "chat", "bot")
+    list_select_related = ("campaign", "chat", "bot", "look")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
-    readonly_fields = ("trace", "repeated_in")
+    readonly_fields = ("trace", "repeated_in", "second_look")
     trace = trace_link
+    second_look = look_column
+    service_errors = (NotPossible,)
+    operations = look_operations(right="parser.change_hitlook")
 
     excerpt = text_column("text", "message")
 

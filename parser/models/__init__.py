@@ -3,6 +3,18 @@
 from parser.models.hits import Hit, HitRepeat
 from parser.models.keywords import Keyword, MatchingSettings
 from parser.models.lab import GoldenText, KeywordVersion, Verdict
+from parser.models.second_look import HitLook, SecondLook
 from parser.models.watching import WatchedChat
 
-__all__ = ["GoldenText", "Hit", "HitRepeat", "Keyword", "KeywordVersion", "MatchingSettings", "Verdict", "WatchedChat"]
+__all__ = [
+    "GoldenText",
+    "Hit",
+    "HitLook",
+    "HitRepeat",
+    "Keyword",
+    "KeywordVersion",
+    "MatchingSettings",
+    "SecondLook",
+    "Verdict",
+    "WatchedChat",
+]

@@ -1,7 +1,8 @@
 """A local LLM endpoint that speaks OpenAI's chat completions, good enough for the real `openai` client.
 
 `POST /v1/chat/completions` (no streaming) and `GET /v1/models` are OpenAI's own; the answers come from
-`sandbox.llm.answers` and satisfy a `response_format` of kind `json_schema`. In addition:
+`sandbox.llm.answers`, or from `sandbox.llm.looks` if the schema's name is `second_look`, and satisfy a
+`response_format` of kind `json_schema`. In addition:
 
 - `POST /llm/faults {"kind": "429"|"500"|"slow"|"malformed", "times": n, "seconds": s}` makes the next n completions
   fail in this way; `seconds` is the pause of `slow` and the `retry-after` of `429`. Faults are used up in order.
@@ -22,6 +23,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.llm.answers import ManagerReply, answer, text_of
+from sandbox.llm.looks import SCHEMA_NAME, LookVerdict, judge
 from sandbox.llm.schema import SchemaError, shape
 
 MODELS = ("sandbox-1", "gpt-4o-mini")
@@ -176,13 +178,19 @@ def _schema(request_body: Fields) -> Fields | None:
 
 
 def _content(request_body: Fields, *, malformed: bool) -> str:
-    reply = answer(request_body["messages"])
-    content = _shaped(request_body, reply)
+    is_look = _schema_name(request_body) == SCHEMA_NAME
+    content = _shaped(request_body, (judge if is_look else answer)(request_body["messages"]))
     # Cut inside the JSON, like the answer of a model that ran out of tokens.
     return content[: max(1, len(content) // 2)] if malformed else content
 
 
-def _shaped(request_body: Fields, reply: ManagerReply) -> str:
+def _schema_name(request_body: Fields) -> str:
+    wanted = request_body.get("response_format")
+    described = wanted.get("json_schema") if isinstance(wanted, dict) else None
+    return str(described.get("name")) if isinstance(described, dict) else ""
+
+
+def _shaped(request_body: Fields, reply: ManagerReply | LookVerdict) -> str:
     schema = _schema(request_body)
     if schema is not None:
         try:
@@ -191,7 +199,7 @@ def _shaped(request_body: Fields, reply: ManagerReply) -> str:
             raise ApiError(400, str(error), param="response_format", code="invalid_json_schema") from error
     if (request_body.get("response_format") or {}).get("type") == "json_object":
         return json.dumps(reply.as_json(), ensure_ascii=False)
-    return "\n".join(reply.messages)
+    return "\n".join(reply.messages) if isinstance(reply, ManagerReply) else reply.reason
 
 
 def _completion(completion_id: str, created: int, request_body: Fields, content: str) -> Fields:

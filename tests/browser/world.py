@@ -50,7 +50,18 @@ from messaging.models import (
     ReplayItem,
 )
 from notifier.models import Channel, Notification, Rule
-from parser.models import GoldenText, Hit, HitRepeat, Keyword, KeywordVersion, MatchingSettings, Verdict, WatchedChat
+from parser.models import (
+    GoldenText,
+    Hit,
+    HitLook,
+    HitRepeat,
+    Keyword,
+    KeywordVersion,
+    MatchingSettings,
+    SecondLook,
+    Verdict,
+    WatchedChat,
+)
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 
@@ -182,6 +193,7 @@ def _parser(world: SimpleNamespace) -> None:
     Keyword.objects.create(campaign=world.campaign, text="recipe", kind="minus")
     MatchingSettings.objects.create(campaign=world.campaign, languages=["en"])
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
+    SecondLook.objects.create(campaign=world.campaign, use_llm=True, instructions="They want to buy bread.")
     world.hit = Hit.objects.create(
         campaign=world.campaign,
         bot=world.parser_bot,
@@ -198,6 +210,8 @@ def _parser(world: SimpleNamespace) -> None:
     listed = [{"kind": "plus", "text": "rye bread"}, {"kind": "minus", "text": "recipe"}]
     KeywordVersion.objects.create(campaign=world.campaign, number=1, keywords=listed, by="operator")
     HitRepeat.objects.create(hit=world.hit, chat=world.chats[0], peer_id=-100124, message_id=6, said_at=world.now)
+    reason = "The 200000 tokens for today are used up: the LLM was not asked."
+    HitLook.objects.create(hit=world.hit, campaign=world.campaign, state="waiting", reason=reason)
 
 
 def _lead(world: SimpleNamespace, user_id: int, username: str, state: str) -> Lead:

@@ -26,7 +26,7 @@ from messaging.models import (
 )
 from notifier.models import Channel, Notification
 from panelkit.rights import Shell
-from parser.models import GoldenText, Hit, HitRepeat, Verdict
+from parser.models import GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
 from parser.services import message_match
 from tests.integration.leads_world import World, private_message
 
@@ -62,6 +62,7 @@ def fill(world: World) -> Conversation:
         conversation=conversation, telegram_message_id=9, text=WORDS, said_at=timezone.now()
     )
     LlmJob.objects.filter(conversation=conversation).update(reason=f"They said: {WORDS}"[:300], state="done")
+    _second_look(world)
     _ledgers(world, conversation)
     _bus(event)
     _panel(conversation)
@@ -85,6 +86,12 @@ def _receive_hit(world: World, user_id: int, username: str, text: str) -> dict[s
     )
     world.receive(**event)
     return event
+
+
+def _second_look(world: World) -> None:
+    hit = Hit.objects.get(telegram_user_id=ID)
+    HitLook.objects.create(hit=hit, campaign=world.campaign, state="waiting", reason=f"They said: {WORDS}")
+    SecondLook.objects.create(campaign=world.campaign, blocked_senders=[str(ID), f"@{NAME.lower()}", "@loud_anton"])
 
 
 def _ledgers(world: World, conversation: Conversation) -> None:
@@ -189,6 +196,8 @@ TABLES = {
     "notifier_notification",
     Hit._meta.db_table,
     "parser_goldentext",
+    "parser_hitlook",
+    "parser_secondlook",
 }
 
 

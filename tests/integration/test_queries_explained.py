@@ -37,6 +37,7 @@ from messaging.dead_letters import replays
 from messaging.models import DeadLetter
 from notifier.notifications.lifecycle import notifications_dispatch_due
 from parser.models import Hit
+from parser.second_look.llm_jobs import looks_dispatch_due
 from scripts import services as scripts_services
 from scripts.models import Assignment, Play
 from telegram.types import MessageNow
@@ -159,6 +160,7 @@ ROUNDS: dict[str, Callable[[], object]] = {
     "bots.tasks.advance_cancellations": cancelling.cancellations_advance,
     "scripts.tasks.supervise_runs": scripts_services.plays_supervise,
     "leads.tasks.dispatch_due": dispatch_leads,
+    "parser.tasks.dispatch_looks": lambda: looks_dispatch_due(now=database_clock()),
     "notifier.tasks.dispatch_due": lambda: notifications_dispatch_due(now=database_clock()),
     "messaging.tasks.prune": retention.prune_all,
     "campaigns.tasks.tell_expiring": lambda: permissions_notify_expiring(now=database_clock()),

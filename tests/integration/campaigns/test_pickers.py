@@ -87,7 +87,7 @@ def _campaign(world: World) -> str:
 
 def _managers_inline(bot: Bot) -> dict[str, Any]:
     values: dict[str, Any] = {"managers-0-bot": bot.pk}
-    for prefix, number in (("managers", 1), ("keywords", 0), ("watched_chats", 0)):
+    for prefix, number in (("managers", 1), ("keywords", 0), ("watched_chats", 0), ("second_look", 0)):
         values |= {f"{prefix}-TOTAL_FORMS": number, f"{prefix}-INITIAL_FORMS": 0}
     return values
 

@@ -35,7 +35,7 @@ def inline(campaign, client, *rows, **extra):
     for number, (row, values) in enumerate(rows):
         own = {"id": row.pk if row else "", "campaign": campaign.pk, **values}
         data |= {f"keywords-{number}-{name}": value for name, value in own.items()}
-    for prefix in ("watched_chats", "managers"):
+    for prefix in ("watched_chats", "managers", "second_look"):
         data |= {f"{prefix}-INITIAL_FORMS": 0, f"{prefix}-TOTAL_FORMS": 0}
     return client.post(page, data | extra)
 

@@ -64,11 +64,13 @@ notifier.channel                   add change delete+notifier.delete_rule+notifi
 notifier.notification              -
 notifier.rule                      add change delete
 parser.goldentext                  add change delete
-parser.hit                         -
+parser.hit                         - : let_through=parser.change_hitlook reject=parser.change_hitlook
+parser.hitlook                     - : let_through reject
 parser.hitrepeat                   -
 parser.keyword                     add change delete
 parser.keywordversion              -
 parser.matchingsettings            add change delete
+parser.secondlook                  add change delete
 parser.verdict                     -
 parser.watchedchat                 add change delete : cancel_move
 scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
@@ -87,6 +89,7 @@ vault.keyinuse                     -
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
     " & parser.view_hit & parser.view_hitrepeat & parser.view_verdict & parser.view_goldentext & bots.view_delivery"
+    " & parser.view_hitlook & parser.view_secondlook"
     " & bots.view_deliveryevent & bots.view_masscancellation"
     " & bots.view_cursor & bots.view_botblock & bots.view_incident & campaigns.view_suppression"
     " & campaigns.view_budget & notifier.view_notification & messaging.view_outboxevent"

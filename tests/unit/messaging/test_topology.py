@@ -112,6 +112,7 @@ def test_tasks_keep_their_names_and_arguments():
         "bots.tasks.run_bot": ["bot_id"],
         "leads.tasks.answer_lead": ["job_id"],
         "notifier.tasks.send_notification": ["notification_id"],
+        "parser.tasks.look_at_hit": ["hit_id"],
     }
     without = {
         "bots.tasks.advance_cancellations",
@@ -123,6 +124,7 @@ def test_tasks_keep_their_names_and_arguments():
         "messaging.tasks_replay.advance_replays",
         "messaging.tasks_stats.sample_queues",
         "notifier.tasks.dispatch_due",
+        "parser.tasks.dispatch_looks",
         "scripts.tasks.supervise_runs",
     }
     assert {task for tasks in topology.TASKS.values() for task in tasks} | {"bots.tasks.run_bot"} == (

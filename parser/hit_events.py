@@ -1,0 +1,20 @@
+"""The event that reports a hit."""
+
+from parser.events import NewTargetMessage
+from parser.models import Hit
+
+
+def hit_event(hit: Hit) -> NewTargetMessage:
+    return NewTargetMessage(
+        id=hit.event_id,
+        worker_id=str(hit.bot_id),
+        campaign_id=str(hit.campaign_id),
+        chat_id=hit.peer_id,
+        username=hit.username,
+        message=hit.text,
+        telegram_user_id=hit.telegram_user_id,
+        message_id=hit.message_id,
+        chat_key=hit.chat.key,
+        keyword=hit.keyword,
+        said_at=hit.said_at,
+    )
