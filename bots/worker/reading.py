@@ -43,7 +43,7 @@ from telegram.types import Dialog, IncomingMessage, is_supergroup
 # Messages in one request for a history, and in one transaction.
 PAGE = 100
 # The most live messages of one bot in one batch.
-LIVE = 500
+LIVE = 200
 # How often a handler may fail on a message before the message is skipped, and the wait after each failure (seconds).
 TRIES = 3
 RETRY_SECONDS = 1.0
@@ -213,7 +213,7 @@ class Reading:
 
     async def take_in(self) -> None:
         """Record live messages, except those that are to be read from the history."""
-        live = [message for message in self.inbox.take(LIVE) if self._wanted(message)]
+        live = [message for message in self.inbox.take(LIVE) if self.wants(message)]
         live.sort(key=lambda message: (message.peer_id, message.message_id))
         ready: dict[int, list[IncomingMessage]] = {}
         for peer_id, grouped in groupby(live, key=lambda message: message.peer_id):
@@ -231,7 +231,8 @@ class Reading:
         for peer_id in ready.keys() - together.keys():
             await self._record(peer_id, ready[peer_id], live=True)
 
-    def _wanted(self, message: IncomingMessage) -> bool:
+    def wants(self, message: IncomingMessage) -> bool:
+        """Whether the bot reads the chat of this message now."""
         return self.reader.handler.reads_private if message.private else message.peer_id in self._chats
 
     def _fall_behind(self, peer_id: int, *, live: int | None = None, seconds: float = 0.0) -> None:

@@ -9,6 +9,7 @@ caller, which records each chat in a transaction of its own.
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ from bots.worker.executor import in_db
 from campaigns.policy.locks import erasures_lock_shared
 from telegram.types import IncomingMessage, is_supergroup
 
-# Seconds from the beginning of one batch to that of the next. The first message after a pause does not wait.
-PAUSE = 0.05
+# Seconds from the beginning of one batch to that of the next, so that batches grow and a transaction is worth its cost.
+# The first message after a pause does not wait.
+PAUSE = 0.1
+# With so many messages a batch is full: if all of them are hits, its transaction takes some seconds.
+FULL = 1000
 
 # Cursors of bots that this process owns. One that another transaction has locked is left out instead of waited for.
 _LOCK = """
@@ -76,14 +80,22 @@ class Recorder:
         while self._waiting:
             await asyncio.sleep(max(0.0, self._began + PAUSE - time.monotonic()))
             self._began = time.monotonic()
-            batch = [(request, result) for request, result in self._waiting if not result.done()]
-            self._waiting = []
-            if not batch:
+            if not (batch := self._next_batch()):
                 continue
             recorded = await self._recorded([request for request, _ in batch])
             for (_, result), chats in zip(batch, recorded, strict=True):
                 if not result.done():
                     result.set_result(chats)
+
+    def _next_batch(self) -> list[tuple[Request, asyncio.Future[dict[int, Recorded]]]]:
+        """Remove the requests for the next batch from those that wait. The others are next."""
+        waiting = deque((request, result) for request, result in self._waiting if not result.done())
+        batch, count = [], 0
+        while waiting and count < FULL:
+            batch.append(waiting.popleft())
+            count += sum(map(len, batch[-1][0].chats.values()))
+        self._waiting = list(waiting)
+        return batch
 
     async def _recorded(self, requests: Sequence[Request]) -> list[dict[int, Recorded]]:
         try:

@@ -73,8 +73,10 @@ class Serving:
             self._reported.set_result(error)
 
     def _on_message(self, message: IncomingMessage) -> None:
-        self._reading.inbox.append(message)
-        self._news.set()
+        # A chat that is watched later is read from its history.
+        if self._reading.wants(message):
+            self._reading.inbox.append(message)
+            self._news.set()
 
     def _on_change(self, change: MessageNow) -> None:
         self._changes.receive(change)

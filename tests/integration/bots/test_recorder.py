@@ -88,6 +88,13 @@ def test_what_bots_hear_at_the_same_time_is_one_batch(readers: Readers):
     ]
 
 
+def test_a_full_batch_leaves_the_other_bot_to_the_next_one(readers: Readers, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bots.worker.recorder.FULL", 2)
+    recorded = readers.record(square=[said(SQUARE, 1), said(SQUARE, 2), said(SQUARE, 3)])
+    assert recorded == [{SQUARE: Recorded(3)}] * 2
+    assert readers.role.batches == [3, 3]
+
+
 def test_recording_stops_before_a_gap_and_counts_it(readers: Readers):
     first, _ = readers.record(square=[said(SQUARE, 1), said(SQUARE, 4)], yard=[said(YARD, 1)])
     assert first == {SQUARE: Recorded(1, gap=True), YARD: Recorded(1)}
