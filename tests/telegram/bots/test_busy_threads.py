@@ -12,6 +12,8 @@ from tests.telegram.bots_support import LEASE_TTL_SECONDS, Company
 
 
 def test_handlers_that_take_long_cost_no_bot_its_lease(company: Company):
+    # Each bot records alone what it reads, as managers do.
+    company.role.reads_private = True
     square, row = company.make_chat("square")
     bots = [company.make_bot(f"ears{number}", row) for number in range(executor.THREADS)]
     company.run(company.start(), *bots)
