@@ -11,6 +11,11 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install -r requirements.txt
 
+# The forms of words in the languages of keywords.
+ENV WORDS_DIR=/usr/local/share/coolthing-words
+COPY texts texts
+RUN python -m texts.words
+
 COPY . .
 # The volumes of collected static files and of notifications take their owner from these folders.
 RUN mkdir -p .run/static .run/notifications && chown -R coolthing:coolthing .run

@@ -26,6 +26,11 @@ REQUIREMENTS = {
     "test": ["requirements.txt", "requirements-dev.txt"],
     "bench": ["requirements.txt", "requirements-bench.txt"],
 }
+# The languages whose word tables are built ahead (none named: all); others are built when a keyword needs them.
+WORD_TABLES = {"demo": ["en"], "test": [], "bench": []}
+# Dictionaries of spelling by which the tests measure how well keywords find the forms of words.
+HUNSPELL = Path("/usr/share/hunspell")
+DICTIONARIES = {"ru_RU": "ru", "uk_UA": "uk", "de_DE": "de-de", "es_ES": "es", "fr": "fr", "pl_PL": "pl"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 PROMETHEUS = ("prometheus", "promtool")
 # A font with Cyrillic, so that the panel's screenshots are readable.
@@ -47,6 +52,7 @@ def _setup(room: str) -> int:
         _virtual_environment()
         if room != "venv":
             _packages(room)
+            _word_tables(room)
     return 0
 
 
@@ -86,7 +92,7 @@ def _system_packages(room: str) -> None:
 
 
 def _missing_test_tools() -> list[str]:
-    """The browser, its font, the compose checker, and what scrapes the metrics."""
+    """The browser, its font, the compose checker, what scrapes the metrics, and dictionaries of spelling."""
     missing = []
     if not any(map(shutil.which, CHROMIUM)):
         missing.append("chromium")
@@ -99,7 +105,8 @@ def _missing_test_tools() -> list[str]:
         missing.append("fonts-dejavu-core")
     if not all(map(shutil.which, PROMETHEUS)):
         missing.append("prometheus")
-    return missing
+    named = DICTIONARIES.items()
+    return missing + [f"hunspell-{name}" for file, name in named if not (HUNSPELL / f"{file}.dic").exists()]
 
 
 def _has_compose_plugin() -> bool:
@@ -138,6 +145,14 @@ def _packages(room: str) -> None:
     for covered in REQUIREMENTS:
         if set(REQUIREMENTS[covered]) <= set(REQUIREMENTS[room]):
             _stamp(covered).write_text(_fingerprint(covered))
+
+
+def _word_tables(room: str) -> None:
+    """Without them, the first keyword in a language would wait until its table is built."""
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command: list[str | Path] = [PYTHON, "-m", "texts.words", *WORD_TABLES[room]]
+    if subprocess.run(command, cwd=CLONE, env=environment, stdin=subprocess.DEVNULL, stdout=sys.stderr).returncode:
+        raise Unavailable("the word tables could not be built: see the lines above")
 
 
 def _is_stamped(room: str) -> bool:

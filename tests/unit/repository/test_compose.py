@@ -19,6 +19,8 @@ SERVERS = {"postgres", "rabbitmq"}
 LAPTOP_ONLY = {"DJANGO_DEBUG", "SANDBOX_MTPROTO_PORT", "SANDBOX_HTTP_PORT"}
 # Made by the processes of the parts that compose passes: it cannot percent-encode a password.
 ADDRESSES = {"DATABASE_URL", "DATABASE_DIRECT_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"}
+# Set by the image.
+OF_IMAGE = {"WORDS_DIR"}
 
 
 def test_every_process_of_the_procfile_is_a_service_of_its_own():
@@ -55,7 +57,7 @@ def test_every_documented_variable_reaches_the_processes():
     assert compose_only
     names = set(re.findall(r"^([A-Z_]+)=", documented, re.MULTILINE))
     passed = set.union(*(set(SERVICES[name]["environment"]) for name in PROCESSES))
-    assert names - passed == LAPTOP_ONLY | ADDRESSES
+    assert names - passed == LAPTOP_ONLY | ADDRESSES | OF_IMAGE
 
 
 def test_no_credential_is_part_of_an_address():
