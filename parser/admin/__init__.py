@@ -1,10 +1,11 @@
 """The admin pages of keywords, watched chats and hits. The campaign's page contains its keywords and watched chats."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from campaigns.models import Campaign
@@ -20,7 +21,9 @@ from parser.admin.second_look import LookStateFilter, SecondLookInline, look_col
 from parser.admin.watching import WatchedChatInline
 from parser.lab.keyword_saving import keywords_changing
 from parser.lab_pages import rows  # noqa: F401 - it registers pages
+from parser.lab_pages.hit_marks import hit_explained
 from parser.lab_pages.keyword_forms import KeywordForm, KeywordFormSet, campaigns_of
+from parser.lab_pages.urls import lab_urls
 from parser.models import Hit, Keyword, MatchingSettings
 from parser.selectors import hit_change
 
@@ -55,6 +58,9 @@ class KeywordAdmin(PanelAdmin):
     ordering = ("campaign__name", "kind", "text")
 
     kind_label = choice_label("kind")
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*lab_urls(self.admin_site), *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         with keywords_changing(campaign_ids={obj.campaign_id, *campaigns_of([obj])}, by=str(request.user)):
@@ -94,13 +100,20 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot", "look")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
-    readonly_fields = ("trace", "repeated_in", "second_look")
+    readonly_fields = ("matched", "trace", "repeated_in", "second_look")
     trace = trace_link
     second_look = look_column
     service_errors = (NotPossible,)
     operations = look_operations(right="parser.change_hitlook")
 
     excerpt = text_column("text", "message")
+
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("parser/lab.css",)}
+
+    @admin.display(description="keywords in the message")
+    def matched(self, hit: Hit) -> str:
+        return hit_explained(hit)
 
     @admin.display(description="change in the chat")
     def change(self, hit: Hit) -> str:

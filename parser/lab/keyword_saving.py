@@ -14,8 +14,6 @@ from django.db import transaction
 from campaigns.models import Campaign
 from messaging.database.locks import rows_lock
 from panelkit.errors import NotPossible
-from parser.keywords.compiling import Term, compile_terms
-from parser.keywords.syntax import KeywordError
 from parser.lab.golden import GoldenChange, golden_change, golden_result, golden_texts
 from parser.lab.keyword_lists import (
     KeywordList,
@@ -83,7 +81,8 @@ def keywords_change(
         after = sorted_list((set(before) - set(remove)) | set(add))
         change = list_diff(before, after)
         for keyword in change.added:
-            _check(campaign_id, keyword)
+            if problem := keyword_problem(keyword):
+                raise NotPossible(f"{keyword}: {problem}")
         golden_check(campaign_id=campaign_id, before=before, after=after, despite_golden_set=despite_golden_set)
         for keyword in change.removed:
             Keyword.objects.filter(campaign_id=campaign_id, kind=keyword.kind, text=keyword.text).delete()
@@ -121,15 +120,14 @@ def golden_check(
         raise GoldenSetBroken(change)
 
 
-def _check(campaign_id: UUID, keyword: ListedKeyword) -> None:
-    row = Keyword(campaign_id=campaign_id, kind=keyword.kind, text=keyword.text)
+def keyword_problem(keyword: ListedKeyword) -> str:
+    """Why this keyword cannot be stored; "" if it can."""
+    row = Keyword(kind=keyword.kind, text=keyword.text)
     try:
         row.full_clean(exclude=["campaign"], validate_unique=False, validate_constraints=False)
-        compile_terms([Term(keyword.text, minus=keyword.minus)])
     except ValidationError as problem:
-        raise NotPossible(f"{keyword}: {' '.join(problem.messages)}") from None
-    except KeywordError as problem:
-        raise NotPossible(f"{keyword}: {problem}") from None
+        return " ".join(problem.messages)
+    return ""
 
 
 def _version_record(campaign_id: UUID, *, by: str, restored_from: int | None) -> None:

@@ -97,6 +97,7 @@ PERSON = (
     " & messaging.view_deadletterentry & messaging.view_replaybatch & admin.view_logentry"
 )
 EDIT_LETTER = "messaging.change_deadletter & messaging.edit_deadletter"
+LAB = "parser.view_keyword & parser.view_hit"
 TRACE = "messaging.view_outboxevent | messaging.view_deadletter | messaging.view_processedevent"
 QUEUES, PAUSES = "messaging.view_queuecontrol", "messaging.change_queuecontrol"
 
@@ -158,6 +159,14 @@ OTHERS = (
     Row("admin:leads_conversation_reply", "leads.change_conversation", "leads.change_conversation"),
     Row("admin:leads_lead_person", PERSON, PERSON),
     Row("admin:leads_conversation_person", PERSON, PERSON),
+    Row("admin:parser_keyword_lab_judge", LAB, f"{LAB} & parser.add_verdict"),
+    Row("admin:parser_keyword_lab_try", LAB, LAB),
+    Row("admin:parser_keyword_lab_change", LAB, f"{LAB} & parser.add_keyword"),
+    Row("admin:parser_keyword_lab_golden", LAB, f"{LAB} & parser.add_goldentext"),
+    Row("admin:parser_keyword_lab_golden_export", LAB, "405"),
+    Row("admin:parser_keyword_lab_precision", LAB, "405"),
+    Row("admin:parser_keyword_lab_suggestions", LAB, "405"),
+    Row("admin:parser_keyword_lab_versions", LAB, "405"),
     Row("admin:messaging_deadletter_replay", "messaging.change_deadletter", "messaging.change_deadletter"),
     Row("admin:messaging_deadletter_edit", EDIT_LETTER, EDIT_LETTER),
     Row("admin:messaging_deadletter_body", "messaging.view_deadletter", "messaging.view_deadletter"),

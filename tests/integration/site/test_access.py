@@ -258,7 +258,8 @@ def address(site: Site, name: str) -> str:
         "admin:messaging_deadletter_edit": [world.letter.pk],
         "admin:messaging_deadletter_body": [world.letter.pk],
     }
-    url = "/" if name == "/" else reverse(name, args=arguments.get(name))
+    of_lab = [world.campaign.pk] if name.startswith("admin:parser_keyword_lab") else None
+    url = "/" if name == "/" else reverse(name, args=arguments.get(name, of_lab))
     if name == "admin:autocomplete":
         return f"{url}?app_label=scripts&model_name=casting&field_name=bot&term="
     return url
