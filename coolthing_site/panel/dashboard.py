@@ -22,6 +22,7 @@ from notifier.selectors import channels_failing, failure_text
 from panelkit.labels import moment_with_zone, page_of, short_choice, waits
 from panelkit.lists.bounded_counts import count_of
 from panelkit.lists.related_counts import related_count
+from parser.models import HitLook
 from scripts.models import Assignment, Play, Step
 
 # The most rows of a card. The card's title links to the complete list.
@@ -58,6 +59,7 @@ def tiles(request: HttpRequest) -> list[Tile]:
     wanted: list[tuple[str, QuerySet[Any], str, str]] = [
         ("Assignments under way", Assignment.objects.filter(state__in=UNDER_WAY), "", ""),
         ("Leads to approve", _awaiting_approval(), "state__exact=awaiting_approval", "warn"),
+        ("Hits to decide", _undecided(), "state__exact=waiting", "warn"),
         ("Conversations led by operators", Conversation.objects.filter(owner="human"), "owner__exact=human", "warn"),
         ("Messages waiting", _queued(), "state__exact=queued", ""),
         ("Open dead letters", DeadLetter.objects.filter(state="open"), "state__exact=open", "bad"),
@@ -142,6 +144,10 @@ def _queued() -> QuerySet[Delivery]:
 
 def _awaiting_approval() -> QuerySet[Lead]:
     return Lead.objects.filter(state=Lead.State.AWAITING_APPROVAL)
+
+
+def _undecided() -> QuerySet[HitLook]:
+    return HitLook.objects.filter(state=HitLook.State.WAITING)
 
 
 def _unpublished() -> QuerySet[OutboxEvent]:

@@ -28,7 +28,7 @@ from coolthing_site.seeding.writing import drop, put
 from leads.models import CampaignManager
 from messaging.database.locks import rows_lock
 from notifier.models import Channel, Rule
-from parser.models import WatchedChat
+from parser.models import SecondLook, WatchedChat
 from scripts.models import Assignment
 
 # The key of the advisory lock for one seeding at a time. No other lock of the database uses this number.
@@ -79,6 +79,7 @@ def _write_all(seed: SeedFile, report: Report) -> None:
     for part in seed.campaigns:
         campaign = campaigns[part.slug]
         write_keywords(report, campaign, part)
+        _second_look(report, campaign, part)
         _watches(report, campaign, part, bots, chats)
         _managers(report, campaign, part, bots)
         write_scripts(report, campaign, part, bots, chats)
@@ -164,6 +165,15 @@ def _campaign(report: Report, part: CampaignPart) -> Campaign:
         "llm_brief": part.llm.brief,
     }
     return put(report, Campaign, {"slug": part.slug}, values, name=part.slug, at_first={"state": part.state})
+
+
+def _second_look(report: Report, campaign: Campaign, part: CampaignPart) -> None:
+    """A file without these settings leaves those of the panel."""
+    if part.second_look is None:
+        return
+    values = part.second_look.model_dump() | {"use_llm": bool(part.second_look.instructions)}
+    values["blocked_senders"] = list(part.second_look.blocked_senders)
+    put(report, SecondLook, {"campaign": campaign}, values, name=campaign.slug)
 
 
 def _watches(

@@ -10,6 +10,7 @@ from campaigns.chats.references import shape_problem
 from campaigns.policy.duration_limits import HOUR, WEEK, YEAR
 from messaging.wire import utc
 from notifier.channels.rules import DEFAULT_PATTERNS, pattern_problem
+from parser.second_look.senders import senders_of
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
@@ -129,6 +130,29 @@ class GoldenPart(Part):
     unwanted: tuple[Annotated[str, _text(4096)], ...] = ()
 
 
+def _senders(entries: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(senders_of(entries))
+    except ValueError as wrong:
+        raise ValueError(f'"{wrong}" is neither a Telegram id nor a @username') from None
+
+
+class SecondLookPart(Part):
+    """Without `instructions` the LLM is not asked. The defaults are those of the panel."""
+
+    enabled: bool = True
+    least_words: Annotated[int, Field(ge=0, le=32_767)] = 3
+    most_characters: Annotated[int, Field(ge=0, le=MOST)] = 1500
+    most_links: Annotated[int, Field(ge=0, le=32_767)] | None = 1
+    blocked_senders: Annotated[
+        tuple[Annotated[str, _text(64), BeforeValidator(_number_to_text)], ...], AfterValidator(_senders)
+    ] = ()
+    advert_chats: Annotated[int, Field(ge=0, le=1000)] = 4
+    instructions: Annotated[str, _text(5000, shortest=0)] = ""
+    least_score: Annotated[int, Field(ge=1, le=100)] = 60
+    daily_tokens: Annotated[int, Field(ge=0, le=MOST)] = 200_000
+
+
 class WatchPart(Part):
     bot: Slug
     chats: tuple[Slug, ...]
@@ -176,6 +200,7 @@ class CampaignPart(Part):
     reply_quiet_seconds: Annotated[float, Field(ge=0, le=HOUR)] = 5.0
     keywords: KeywordsPart = KeywordsPart()
     golden: GoldenPart = GoldenPart()
+    second_look: SecondLookPart | None = None
     watches: tuple[WatchPart, ...] = ()
     managers: tuple[Slug, ...] = ()
     first_contact: Annotated[str, _text(20_000, shortest=0)] = ""

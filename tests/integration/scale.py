@@ -72,6 +72,7 @@ FILLED: dict[str, tuple[int, dict[str, str]]] = {
     "parser.Hit": (
         ROWS,
         {
+            "id": key("hit"),
             "campaign_id": _CAMPAIGN,
             "bot_id": _BOT,
             "chat_id": _CHAT,
@@ -80,6 +81,19 @@ FILLED: dict[str, tuple[int, dict[str, str]]] = {
             "telegram_user_id": "n",
             "username": "'Name' || n",
             "text": "'tea ' || n",
+        },
+    ),
+    "parser.HitLook": (
+        ROWS,
+        {
+            "hit_id": key("hit"),
+            "campaign_id": _CAMPAIGN,
+            "state": "CASE WHEN n %% 2000 = 0 THEN 'due' WHEN n %% 2000 = 1 THEN 'waiting' ELSE 'passed' END",
+            "judge": "CASE WHEN n %% 2000 < 2 THEN '' ELSE 'rules' END",
+            "due_at": _AGO,
+            "digest": "CASE WHEN n %% 2 = 0 THEN hashtextextended(n::text, 0) END",
+            "simhash": "CASE WHEN n %% 2 = 1 THEN hashtextextended(n::text, 0) END",
+            "created_at": _AGO,
         },
     ),
     "leads.Lead": (

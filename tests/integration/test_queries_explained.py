@@ -1,6 +1,7 @@
 """Every query of the hot paths, explained on a database with years of history: none reads a large table as a whole."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -36,8 +37,8 @@ from messaging.database.clock import database_clock
 from messaging.dead_letters import replays
 from messaging.models import DeadLetter
 from notifier.notifications.lifecycle import notifications_dispatch_due
-from parser.models import Hit
-from parser.second_look.llm_jobs import looks_dispatch_due
+from parser.models import Hit, HitLook, SecondLook
+from parser.second_look.llm_jobs import look_claim, looks_dispatch_due
 from scripts import services as scripts_services
 from scripts.models import Assignment, Play
 from telegram.types import MessageNow
@@ -96,7 +97,12 @@ def test_what_arrives(world: World, conversation: Conversation, plans: scale.Pla
     heard = private_message(
         message_id=8, peer_id=world.chat.telegram_id, private=False, from_username="Name77", text="tea"
     )
-    parser.on_messages(messages={world.parser.id: [heard]})
+    SecondLook.objects.create(campaign=world.campaign, enabled=True, use_llm=True, instructions="x", least_words=0)
+    for number, text in enumerate(
+        ("tea", "where is tea?", "where in this large city can I buy some really good green tea today?")
+    ):
+        parser.on_messages(messages={world.parser.id: [replace(heard, message_id=8 + number, text=text)]})
+    look_claim(hit_id=HitLook.objects.filter(hit__bot=world.parser).latest("created_at").pk, now=database_clock())
     assert Hit.objects.filter(bot=world.parser).exists()
     parser.on_changes(bot_id=world.parser.id, changes=[MessageNow(world.chat.telegram_id, 8, text="coffee")])
     plans.where = "a hit"
@@ -218,11 +224,11 @@ def test_what_an_id_or_a_name_finds(panel: Client, plans: scale.Plans) -> None:
 def test_the_pages_of_rows(panel: Client, plans: scale.Plans, settings: Any) -> None:
     settings.METRICS_TOKEN = "x" * 32
     pages = [f"/api/sfc/{Assignment.objects.all()[0].pk}/progress/", "/health/", "/metrics", "/admin/queues/"]
-    for model in (Lead, Conversation, Delivery, Hit, DeadLetter, Play, Assignment):
+    for model in (Lead, Conversation, Delivery, Hit, HitLook, DeadLetter, Play, Assignment):
         row = model._default_manager.all()[0]
         pages.append(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
     pages.append(reverse("trace", args=[DeadLetter.objects.all()[0].event_id]))
     budgets = reverse("admin:campaigns_campaign_change", args=[Campaign.objects.all()[0].pk])
-    pages.append(f"{budgets}?section=budgets")
+    pages += [f"{budgets}?section=budgets", f"{budgets}?section=second_look"]
     for plans.where in pages:
         assert panel.get(plans.where, headers={"authorization": f"Bearer {settings.METRICS_TOKEN}"}).status_code == 200

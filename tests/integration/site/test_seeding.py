@@ -16,7 +16,7 @@ from campaigns.permissions.services import permission_grant, permissions_suspend
 from campaigns.permissions.validity import is_permitted
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
-from parser.models import GoldenText, Keyword, KeywordVersion, WatchedChat
+from parser.models import GoldenText, Keyword, KeywordVersion, SecondLook, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
@@ -362,4 +362,37 @@ def test_a_changed_file_makes_one_version_of_the_keywords(seed, data):
 def test_a_text_cannot_be_both_wanted_and_unwanted(seed, data):
     data["campaigns"][0]["golden"] = {"wanted": ["tea"], "unwanted": ["tea"]}
     with pytest.raises(CommandError, match="the same text is already among the wanted ones"):
+        seed(data)
+
+
+def test_a_second_look_follows_the_file_and_without_one_the_panel(seed, data):
+    data["campaigns"][0]["second_look"] = {"blocked_senders": ["@Tea_Shop", 501], "instructions": "They learn English."}
+    seed(data)
+    settings = SecondLook.objects.get()
+    assert (settings.enabled, settings.use_llm, settings.blocked_senders) == (True, True, ["@tea_shop", "501"])
+    assert "unchanged" in seed(data)
+    data["campaigns"][0]["second_look"] = {"enabled": False, "most_links": None}
+    seed(data)
+    del data["campaigns"][0]["second_look"]
+    seed(data)
+    settings = SecondLook.objects.get()
+    assert (settings.enabled, settings.use_llm, settings.most_links, settings.blocked_senders) == (
+        False,
+        False,
+        None,
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"blocked_senders": ["two words"]}, '"two words" is neither a Telegram id nor a @username'),
+        ({"least_score": 101}, "less than or equal to 100"),
+        ({"use_llm": True}, "is not a known key"),
+    ],
+)
+def test_wrong_settings_of_a_second_look_are_refused(seed, data, values, problem):
+    data["campaigns"][0]["second_look"] = values
+    with pytest.raises(CommandError, match=problem):
         seed(data)
