@@ -11,8 +11,10 @@ from wordfreq import get_frequency_dict
 LANGUAGES = ("ru", "en")
 # The share of tokens that never occurred before: typos, links, names.
 NEVER_SEEN = 0.03
+# So many words of each language occur in texts; nearly all have been met after some ten thousand messages.
+_VOCABULARY = 50_000
 # Keywords are no function words: the most frequent words are left out. The rest is rarer than what people look for.
-_FIRST_RANK, _LAST_RANK = 5_000, 100_000
+_FIRST_RANK, _LAST_RANK = 20_000, _VOCABULARY - 1
 _MARKS = [*[""] * 20, ",", ",", ".", "!", "?"]
 _LETTERS = {"ru": "абвгдежзиклмнопрстуфхцчшыэюя", "en": "abcdefghijklmnopqrstuvwxyz"}
 
@@ -24,7 +26,7 @@ class Words:
         frequencies = get_frequency_dict(language, wordlist="large")
         pure = {word: share for word, share in frequencies.items() if all(letter.isalpha() for letter in word)}
         self.language = language
-        self.ranked = sorted(pure, key=lambda word: (-pure[word], word))
+        self.ranked = sorted(pure, key=lambda word: (-pure[word], word))[:_VOCABULARY]
         self._summed = list(accumulate(pure[word] for word in self.ranked))
 
     def draw(self, rng: random.Random) -> str:

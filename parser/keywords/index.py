@@ -31,6 +31,7 @@ _EDGES = '!?:;"«»“”„…()[]{}<>|*,'
 _PLAIN = re.compile("[a-z]+|[а-юяіїєґў]+")
 # The entries of one key, by campaign.
 _Entries = Mapping[Key, Entry]
+_ONE_WORD = ([Token("", 0, 1, 0, 1)], 1)
 
 
 class _Part(NamedTuple):
@@ -187,18 +188,19 @@ class KeywordIndex(Generic[Key]):
 
     def _learn(self, text: str) -> None:
         """Remember what a part of a message contributes."""
-        if _PLAIN.fullmatch(text):
-            found, words = [Token(text, 0, 1, 0, len(text))], 1
-        else:
-            found, words = tokens(fold(text))
+        found, words = _ONE_WORD if (plain := _PLAIN.fullmatch(text)) else tokens(fold(text))
         places = [
             (key, Place(token.at, token.next, token.start, token.end))
             for token in found
-            for key in self._matched_by(token.key)
+            for key in self._matched_by(text if plain else token.key)
         ]
-        keys = tuple(dict.fromkeys(key for key, _ in places))
-        self._entries_of[text] = tuple(self._entries[key] for key in keys if key in self._entries)
-        self._places_of[text] = _Part(keys, tuple(places), words) if places else _nothing(words)
+        if places:
+            keys = tuple(dict.fromkeys(key for key, _ in places))
+            self._entries_of[text] = tuple(self._entries[key] for key in keys if key in self._entries)
+            self._places_of[text] = _Part(keys, tuple(places), words)
+        else:
+            self._entries_of[text] = ()
+            self._places_of[text] = _nothing(words)
         if len(text) > _LONGEST_PART:
             self._long.append(text)
 
