@@ -7,14 +7,16 @@ keyword, a setting, a watch or a chat's id is changed. So it contains every chan
 """
 
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import TypedDict
 from uuid import UUID
 
 from django.db import connection
 
 from parser.keywords.compiling import Term, compile_known_terms
+from parser.keywords.explaining import TermMatch, explain
 from parser.keywords.index import KeywordIndex
 from parser.models import Keyword, WatchedChat
 from parser.selectors import Content, matching_contents
@@ -25,6 +27,18 @@ _VERSION = "SELECT count(*), coalesce(sum(hashint8extended(id, 0)), 0) FROM pars
 Version = tuple[int, int]
 # An account and a marked id of a chat.
 Place = tuple[UUID, int]
+
+
+# The most places of a keyword that a hit's reasons contain.
+_MOST_SPANS = 20
+
+
+class Reason(TypedDict):
+    """Why a keyword matched: the spans (start, end) in the text, and the rule in words."""
+
+    term: str
+    spans: Sequence[tuple[int, int]]
+    rule: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,13 @@ class Memory:
     def match(self, text: str, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[str, ...]]:
         """Those of the campaigns whose keywords match the text, each with the keywords that do, in their order."""
         return self.index.match(text, campaign_ids)
+
+    def reasons(self, text: str, campaign_id: UUID, keywords: Collection[str]) -> list[Reason]:
+        """Why the text matches these keywords of the campaign, in their order."""
+        known = self.index.keywords(campaign_id)
+        explained = {match.term: match for match in explain(text, known).terms} if known else {}
+        matches = (explained.get(keyword) or TermMatch(keyword, (), "") for keyword in keywords)
+        return [Reason(term=match.term, spans=match.spans[:_MOST_SPANS], rule=match.rule) for match in matches]
 
 
 _lock = threading.Lock()

@@ -13,7 +13,7 @@ from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
 from parser.eligibility import why_no_hit
 from parser.hit_events import hit_event
-from parser.memory import memory_now
+from parser.memory import Reason, memory_now
 from parser.models import Hit, WatchedChat
 from parser.repeats import first_hit, is_repeat, repeat_record, text_key
 from parser.second_look.recording import hits_look
@@ -74,18 +74,25 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     erased_resolve(telegram_user_id=author, username=message.from_username)
     if is_erased(telegram_user_id=author):
         return []
-    hits = [hit for watch, keyword in found if (hit := _hit_record(watch, message, author, keyword, edited))]
+    hits = [hit for watch, reasons in found if (hit := _hit_record(watch, message, author, reasons, edited))]
     publish_on_commit(*map(hit_event, hits_look(hits=hits)))
     return hits
 
 
-def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, str]]:
-    """The watches whose campaign has a keyword for this text, with the keyword."""
-    keywords = memory_now().match(text, [watch.campaign_id for watch in watches])
-    return [(watch, keywords[watch.campaign_id][0]) for watch in watches if watch.campaign_id in keywords]
+def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, list[Reason]]]:
+    """The watches whose campaign has a keyword for this text, with the reasons for the hit."""
+    memory = memory_now()
+    keywords = memory.match(text, [watch.campaign_id for watch in watches])
+    return [
+        (watch, memory.reasons(text, watch.campaign_id, keywords[watch.campaign_id]))
+        for watch in watches
+        if watch.campaign_id in keywords
+    ]
 
 
-def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keyword: str, edited: bool) -> Hit | None:
+def _hit_record(
+    watch: WatchedChat, message: IncomingMessage, author: int, reasons: Sequence[Reason], edited: bool
+) -> Hit | None:
     """The new hit. None if this message, or another message of its album, is already a hit of the campaign.
 
     A message with the text of a hit by the same person in another chat is counted with that hit.
@@ -108,7 +115,8 @@ def _hit_record(watch: WatchedChat, message: IncomingMessage, author: int, keywo
         "username": message.from_username,
         "text": message.text,
         "text_key": key if first is None else None,
-        "keyword": keyword,
+        "keyword": reasons[0]["term"],
+        "reasons": list(reasons),
         "said_at": at,
         "from_edit": edited,
     }

@@ -99,8 +99,9 @@ class KeywordIndex(Generic[Key]):
         for prefix in known.prefixes:
             _forget(self._prefixes[prefix[:SHORTEST_PREFIX]], [prefix])
 
-    def __contains__(self, campaign: Key) -> bool:
-        return campaign in self._sets
+    def keywords(self, campaign: Key) -> KeywordSet | None:
+        """The campaign's keywords, if there are any."""
+        return self._sets.get(campaign)
 
     def match(self, text: str, campaigns: Collection[Key]) -> dict[Key, tuple[str, ...]]:
         """The campaigns among these whose keywords match the text, each with the plus terms that match, in its order.

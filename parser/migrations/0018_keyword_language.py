@@ -40,5 +40,5 @@ class Migration(migrations.Migration):
                 validators=[parser.keywords.checks.check_keyword],
             ),
         ),
-        migrations.RunPython(escape, unescape),
+        migrations.RunPython(escape, unescape, hints={"model_name": "keyword"}),
     ]

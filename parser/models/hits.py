@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.db.models import Value
 from django.db.models.functions import Lower, Now
 
 from bots.models import Bot
@@ -29,7 +30,13 @@ class Hit(models.Model):
     text_key = models.BigIntegerField(
         null=True, blank=True, editable=False, help_text="Equal for texts with the same words (`parser.repeats`)"
     )
-    keyword = models.CharField(max_length=200, help_text="The keyword that matched")
+    keyword = models.CharField(max_length=400, help_text="The first keyword that matched")
+    reasons = models.JSONField(
+        default=list,
+        blank=True,
+        db_default=Value([], models.JSONField()),
+        help_text="Each keyword that matched, with the places in the text and the rule",
+    )
     said_at = models.DateTimeField("sent at", help_text="Telegram's time of the message, or of the edit that matched")
     from_edit = models.BooleanField(
         "matched after an edit",

@@ -14,6 +14,7 @@ from django.db import connection
 from campaigns.models import Campaign
 from parser.keywords.compiling import Term, compile_terms
 from parser.keywords.index import KeywordIndex
+from parser.memory import Memory
 from parser.models import Keyword
 
 pytestmark = pytest.mark.django_db
@@ -97,4 +98,18 @@ def test_every_line_of_a_file_that_cannot_be_read_is_named(tmp_path: Path):
     assert str(refused.value).splitlines() == [
         f"{terms}, line 1: Column 3: this ( has no closing )",
         f"{terms}, line 3: Column 1: “!!!” contains no word and no sign to look for",
+    ]
+
+
+def test_a_hit_keeps_its_reasons_with_their_places(campaign: Campaign):
+    Keyword.objects.create(campaign=campaign, text="репетитор")
+    Keyword.objects.create(campaign=campaign, text="английский ~2 ребенок")
+    text = "Ищу репетитора по английскому для ребёнка"
+    memory = Memory((0, 0), {}, KeywordIndex())
+    terms = Keyword.objects.order_by("id").values_list("text", flat=True)
+    memory.index.put(campaign.pk, compile_terms([Term(term) for term in terms], ["ru"]))
+    reasons = memory.reasons(text, campaign.pk, memory.match(text, [campaign.pk])[campaign.pk])
+    assert [(reason["term"], [text[start:end] for start, end in reason["spans"]]) for reason in reasons] == [
+        ("репетитор", ["репетитора"]),
+        ("английский ~2 ребенок", ["английскому", "ребёнка"]),
     ]

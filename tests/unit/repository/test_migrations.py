@@ -19,6 +19,7 @@ SMALL = {
     "notifier.channel",
     "notifier.rule",
     "leads.campaignmanager",
+    "parser.keyword",
 }
 _CHECKED = (models.PositiveBigIntegerField, models.PositiveIntegerField, models.PositiveSmallIntegerField)
 _LOCKING = (
@@ -31,7 +32,7 @@ def faults(migration: Any) -> Iterator[str]:
     """What is wrong with its operations on tables that were there before it."""
     made = {each.name_lower for each in migration.operations if isinstance(each, migrations.CreateModel)}
     for operation in migration.operations:
-        model = getattr(operation, "model_name_lower", None)
+        model = getattr(operation, "model_name_lower", None) or getattr(operation, "hints", {}).get("model_name")
         if model in made or f"{migration.app_label}.{model}" in SMALL:
             continue
         if isinstance(operation, AddIndexConcurrently):
