@@ -15,7 +15,7 @@ class Matcher:
     """The keywords of one campaign in an index of their own."""
 
     def __init__(self, terms):
-        self._index = KeywordIndex()
+        self._index: KeywordIndex[int] = KeywordIndex()
         self._index.put(1, compile_known_terms(terms, ["ru", "en"]))
 
     def match(self, text):

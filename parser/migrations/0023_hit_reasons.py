@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('parser', '0020_one_hit_per_person_and_text'),
+        ('parser', '0022_second_look'),
     ]
 
     operations = [
