@@ -200,7 +200,9 @@ def _bot_restricted(facts: Facts) -> Wait | None:
 def _not_a_member(facts: Facts) -> Wait | None:
     if facts.chat is None or facts.member:
         return None
-    condition = "it is connected" if facts.permission_gap is None else "the permission is in force"
+    # Its limits of joins an hour and a day: `bots.chats.joins`.
+    connected = "it is connected and its limits allow it"
+    condition = connected if facts.permission_gap is None else "the permission is in force"
     return Wait(None, f"{facts.bot} is not a member of “{facts.chat}” yet and joins it when {condition}.")
 
 

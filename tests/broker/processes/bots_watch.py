@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from bots.accounts.states import bot_restrict
 from bots.logins.one_shot import bot_connect_with_code
 from bots.models import Bot
 from bots.worker.supervision import supervise
@@ -19,7 +20,7 @@ from sandbox.server import Sandbox, SandboxConfig
 from sandbox.world.actions import sending
 from tests.support import Process, wait_until
 
-PHONE = "9996622222"
+PHONE, QUIET_PHONE = "9996622222", "9996633333"
 
 
 class Watch:
@@ -28,6 +29,7 @@ class Watch:
     def __init__(self, sandbox: Sandbox, start_process: Callable[..., Process], ttl: int) -> None:
         self.sandbox, self._start_process, self.ttl = sandbox, start_process, ttl
         self.workers = 0
+        self.yard: Any = None
         add = sandbox.world.add_user
         self.person = sandbox.call(add, first_name="Pavel", phone="9996611111", username="pavel")
         sandbox.call(add, first_name="Ears", phone=PHONE, username="ears")
@@ -40,12 +42,30 @@ class Watch:
 
     def _campaign(self) -> None:
         campaign = Campaign.objects.create(slug="c", name="C", state=Campaign.State.RUNNING)
-        chat = Chat.objects.create(key="square", reference="@the_square")
+        Keyword.objects.create(campaign=campaign, text="plumber")
+        self._watch(self.bot, Chat.objects.create(key="square", reference="@the_square"))
+
+    def _watch(self, bot: Bot, chat: Chat) -> None:
         ChatPermission.objects.create(
             chat=chat, purpose=ChatPermission.Grant.PARSE, granted_by="o", granted_at=timezone.now(), evidence="e"
         )
-        WatchedChat.objects.create(campaign=campaign, chat=chat, bot=self.bot)
-        Keyword.objects.create(campaign=campaign, text="plumber")
+        WatchedChat.objects.create(campaign=Campaign.objects.get(), chat=chat, bot=bot)
+
+    def restricted_account(self) -> Bot:
+        """Another account, which Telegram restricts, in a chat of its own. `say` writes there too from now on."""
+        user = self.sandbox.call(self.sandbox.world.add_user, first_name="Quiet", phone=QUIET_PHONE, username="quiet")
+        self.yard = self.sandbox.call(
+            self.sandbox.world.add_chat,
+            kind="supergroup",
+            title="Yard",
+            username="the_yard",
+            members=[self.person.id, user.id],
+        )
+        bot = Bot.objects.create(key="quiet", role="parser", phone=QUIET_PHONE)
+        bot = bot_connect_with_code(bot_id=bot.pk, ask_code=lambda: QUIET_PHONE[5] * 5)
+        bot_restrict(bot_id=bot.pk, reason="PEER_FLOOD")
+        self._watch(bot, Chat.objects.create(key="yard", reference="@the_yard", telegram_id=self.yard.id))
+        return bot
 
     def start_worker(self, **env: str) -> Process:
         """A worker process of its own, with room for a few bots."""
@@ -74,19 +94,23 @@ class Watch:
         return Bot.objects.values_list("lease_owner", flat=True).get(pk=self.bot.pk)
 
     def say(self, text: str) -> None:
-        self.sandbox.call(sending.send, self.sandbox.world, user_id=self.person.id, peer=self.place.id, text=text)
+        said = [(self.place, text), *([(self.yard, f"yard, {text}")] if self.yard is not None else [])]
+        for place, words in said:
+            self.sandbox.call(sending.send, self.sandbox.world, user_id=self.person.id, peer=place.id, text=words)
 
     def connections(self) -> int:
         return len(self.sandbox.call(self.sandbox.mtproto.connections_of, self.bot.telegram_user_id))
 
-    def until_hits(self, *texts: str) -> None:
+    def until_hits(self, *texts: str, of: Bot | None = None) -> None:
+        hits = Hit.objects.filter(bot=of or self.bot)
+
         def heard() -> bool:
             # As beat does: a worker that was held up for longer than its lease has let go of the bot.
             supervise(timezone.now())
-            return Hit.objects.count() >= len(texts)
+            return hits.count() >= len(texts)
 
         wait_until(heard, what=f"hits {texts}")
-        assert list(Hit.objects.order_by("message_id").values_list("text", flat=True)) == list(texts)
+        assert list(hits.order_by("message_id").values_list("text", flat=True)) == list(texts)
 
     def until_connected(self) -> None:
         """Once, and never more than that."""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from bots.models import Bot, Host
+from bots.models import Bot, Cursor, Host
 from bots.worker.supervision import mark_abandoned
 from messaging.models import OutboxEvent
+from parser.models import WatchedChat
 from tests.broker.conftest import StartProcess
 from tests.broker.processes.bots_watch import Watch, watching
 from tests.private import Broker
@@ -36,8 +37,11 @@ def test_a_worker_runs_its_bots_and_lets_them_go_when_it_is_stopped(watch: Watch
 
 
 def test_the_bots_of_a_killed_worker_go_on_elsewhere_and_lose_nothing(watch: Watch):
+    """A restricted account reads on in its chat too; no chat moves to another account."""
+    quiet = watch.restricted_account()
     first = watch.start_worker()
     watch.supervise_until_online()
+    wait_until(lambda: Cursor.objects.filter(bot=quiet).exists(), what="the restricted account reads its chat")
     watch.say("plumber one")
     watch.until_hits("plumber one")
     first.kill()
@@ -47,6 +51,8 @@ def test_the_bots_of_a_killed_worker_go_on_elsewhere_and_lose_nothing(watch: Wat
     watch.supervise_until_online()
     watch.say("plumber three")
     watch.until_hits("plumber one", "plumber two", "plumber three")
+    watch.until_hits(*(f"yard, {text}" for text in ("plumber one", "plumber two", "plumber three")), of=quiet)
+    assert dict(WatchedChat.objects.values_list("chat__key", "bot__key")) == {"square": "ears", "yard": "quiet"}
 
 
 def test_a_frozen_owner_is_cut_off_before_its_lease_ends_and_stays_out_when_it_thaws(watch: Watch):

@@ -16,6 +16,7 @@ from bots.worker.executor import THREADS, in_db, own_share
 from bots.worker.fair_shares import SHARE, FairInbox
 from bots.worker.leases import lease_take
 from bots.worker.reading import LIVE, PAGE, Reading
+from bots.worker.recorder import Recorder
 from telegram.types import Author, Dialog, IncomingMessage
 from tests.telegram.bots_support import Listener
 
@@ -51,14 +52,14 @@ class FullHistories:
 
 
 class Reads:
-    """The reading of one account in three chats, which it has read up to the newest message."""
+    """The reading of one account, which has read its chats up to the newest message."""
 
-    def __init__(self) -> None:
-        bot = Bot.objects.create(key="ears", role="parser")
+    def __init__(self, key: str = "ears", recorder: Recorder | None = None) -> None:
+        bot = Bot.objects.create(key=key, role="parser")
         lease = lease_take(bot_id=bot.pk, owner="worker")
         assert lease is not None
         self.role, self.account = Listener(), FullHistories()
-        self.reading = Reading(Reader(bot.pk, lease.epoch, self.role))
+        self.reading = Reading(Reader(bot.pk, lease.epoch, self.role), recorder)
 
     async def begin(self, *peer_ids: int) -> None:
         self.reading.begin(self.account)  # type: ignore[arg-type]
@@ -92,6 +93,22 @@ def test_a_flood_in_one_chat_delays_live_messages_of_others_by_a_batch(reads: Re
 
     first = asyncio.run(scenario())
     assert first == list(range(1, LIVE)) and reads.heard(BUSY) == list(range(1, 2 * LIVE))
+
+
+def test_an_account_with_a_flood_shares_each_batch_with_the_others(reads: Reads):
+    recorder = Recorder()
+    busy, quiet = Reads("busy", recorder), Reads("quiet", recorder)
+
+    async def scenario() -> None:
+        await busy.begin(BUSY)
+        await quiet.begin(QUIET)
+        for number in range(1, 10_001):
+            busy.reading.inbox.append(said(BUSY, number))
+        quiet.reading.inbox.append(said(QUIET, 1))
+        await asyncio.gather(busy.reading.take_in(), quiet.reading.take_in())
+
+    asyncio.run(scenario())
+    assert quiet.heard(QUIET) == [1] and len(busy.heard(BUSY)) == LIVE
 
 
 def test_one_chat_with_much_to_catch_up_leaves_every_second_page_to_the_other(reads: Reads):

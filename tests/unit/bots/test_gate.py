@@ -124,7 +124,10 @@ def test_refuses(facts, reason):
             replace(REPLY, bot_state="restricted", met_restriction=True),
             "Telegram restricts Anna: its first contacts wait until an operator releases the restriction.",
         ),
-        (replace(FACTS, member=False), "Anna is not a member of “Gardeners” yet and joins it when it is connected."),
+        (
+            replace(FACTS, member=False),
+            "Anna is not a member of “Gardeners” yet and joins it when it is connected and its limits allow it.",
+        ),
         (replace(FACTS, replies_to="sending"), "The message to which this one replies has not been sent yet."),
         (replace(FACTS, replies_to="queued"), "The message to which this one replies has not been sent yet."),
         (replace(FACTS, ahead="Another goes first."), "Another goes first."),

@@ -190,7 +190,9 @@ def test_a_chat_that_the_account_is_not_in_is_waited_for_and_reported(bot, campa
     delivery = ledger.queue_line(bot, campaign, chat)
     batch = claim(ledger.owners(bot), clock=clock)
     assert batch.joining == {bot.id}
-    reason = f"{bot.key} is not a member of “{chat.title}” yet and joins it when it is connected."
+    reason = (
+        f"{bot.key} is not a member of “{chat.title}” yet and joins it when it is connected and its limits allow it."
+    )
     assert waiting(delivery) == (reason, None)
 
 

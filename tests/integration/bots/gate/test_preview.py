@@ -125,7 +125,7 @@ def test_a_bot_that_no_worker_has_ready_is_not_connected(facts, changed):
 def test_a_chat_that_the_account_could_not_enter_is_waited_for(facts):
     bot, chat = facts["bot"], facts["chat"]
     incident_report(key=entry_incident(bot_id=bot.id, chat_id=chat.id), reason="INVITE_HASH_EXPIRED")
-    reason = f"{bot} is not a member of “{chat}” yet and joins it when it is connected."
+    reason = f"{bot} is not a member of “{chat}” yet and joins it when it is connected and its limits allow it."
     assert would(facts).verdict == Wait(None, reason)
 
 
