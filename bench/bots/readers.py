@@ -103,7 +103,8 @@ def _chat(telegram: Telegram, name: str, members: list[int]) -> Chat:
 
 
 def _with_keyword(number: int, text: str) -> str:
-    return text if number % HIT_EVERY else f"{text} {_keyword(number // HIT_EVERY)}"
+    # The number: the same text by the same person again would be no hit of its own.
+    return text if number % HIT_EVERY else f"{text} {_keyword(number // HIT_EVERY)} {number}"
 
 
 def _texts(chance: random.Random) -> Iterator[str]:

@@ -2,14 +2,19 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from bench.bots import company, decisions, ledger, progress, report
+from bench.bots import company, decisions, ledger, progress, readers, report
 from bench.bots.telegram import Telegram
 from bots.models import Bot, Delivery
+from parser.models import WatchedChat
+from parser.services import messages_match
 from scripts.models import Play
+from telegram.types import Author, IncomingMessage
 
 SESSIONS, ROWS = 10, 400
 
@@ -58,6 +63,19 @@ def test_every_actor_plays_and_every_parser_reads(gathered):
     assert len(gathered.actors) == len(gathered.parsers) == Play.objects.count() == SESSIONS
     assert all(bot.watches.count() == company.READERS for bot in gathered.parsers)
     assert all(bot.steps.exists() for bot in gathered.actors[:2])
+
+
+def test_one_message_in_so_many_is_a_hit_of_one_campaign(db: None, tmp_path: Path):
+    gathered, count = readers.gather(Telegram(tmp_path)), 2 * readers.HIT_EVERY + 1
+    Bot.objects.update(enabled=True)
+    by_place = {watch.chat.telegram_id: watch.bot_id for watch in WatchedChat.objects.select_related("chat")}
+    heard: dict[UUID, list[IncomingMessage]] = {}
+    for number, (sender, peer_id, text) in enumerate(gathered.messages(count), 1):
+        message = IncomingMessage(
+            peer_id, number, sender, "", "", text, timezone.now(), False, None, False, author=Author("person")
+        )
+        heard.setdefault(by_place[peer_id], []).append(message)
+    assert len(messages_match(messages=heard)) == gathered.hits_in(count) == 3
 
 
 def test_a_rate_leaves_out_the_ramp_and_the_last_few():
