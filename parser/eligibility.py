@@ -1,30 +1,56 @@
 """Decides whether a message in a watched chat can be a hit, without looking for keywords. No database access."""
 
+from django.db.models import TextChoices
+
 from telegram.types import IncomingMessage
 
+
+class Outcome(TextChoices):
+    """What became of a message that was read. Only a message that was compared with keywords can be a hit."""
+
+    COMPARED = "compared", "It was compared with the keywords."
+    OWN = "own", "The account that reads the chat wrote it."
+    NO_TEXT = "no_text", "It is not a text message in a group or channel."
+    BOT = "bot", "A Bot API bot wrote it."
+    DELETED = "deleted", "The account that wrote it is deleted."
+    CHANNEL = "channel", "A channel is its author."
+    ANONYMOUS_ADMIN = "anonymous_admin", "An anonymous admin wrote it."
+    SERVICE = "service", "Telegram itself wrote it."
+    UNKNOWN = "unknown", "Telegram does not show its author."
+    SCAM = "scam", "Telegram marks its author as scam or fake."
+    INLINE_BOT = "inline_bot", "An inline bot wrote its text."
+    FORWARDED = "forwarded", "It was forwarded: its sender did not write the text."
+
+
 _AUTHORS = {
-    "bot": "A Bot API bot wrote it.",
-    "deleted": "The account that wrote it is deleted.",
-    "channel": "A channel is its author.",
-    "anonymous_admin": "An anonymous admin wrote it.",
-    "service": "Telegram itself wrote it.",
-    "unknown": "Telegram does not show its author.",
+    "bot": Outcome.BOT,
+    "deleted": Outcome.DELETED,
+    "channel": Outcome.CHANNEL,
+    "anonymous_admin": Outcome.ANONYMOUS_ADMIN,
+    "service": Outcome.SERVICE,
+    "unknown": Outcome.UNKNOWN,
 }
+
+
+def outcome_of(message: IncomingMessage) -> Outcome:
+    """COMPARED if this message can be a hit, otherwise why it cannot."""
+    author = message.author
+    if message.outgoing:
+        return Outcome.OWN
+    if message.private or message.service or not message.text.strip():
+        return Outcome.NO_TEXT
+    if author.kind != "person":
+        return _AUTHORS[author.kind]
+    if message.from_user_id is None or message.from_user_id <= 0:
+        return Outcome.UNKNOWN
+    if author.scam or author.fake:
+        return Outcome.SCAM
+    if message.via_bot_id is not None:
+        return Outcome.INLINE_BOT
+    return Outcome.FORWARDED if message.forwarded else Outcome.COMPARED
 
 
 def why_no_hit(message: IncomingMessage) -> str:
     """Why this message cannot be a hit; "" if it can."""
-    author = message.author
-    if message.outgoing:
-        return "The account that reads the chat wrote it."
-    if message.private or message.service or not message.text.strip():
-        return "It is not a text message in a group or channel."
-    if author.kind != "person":
-        return _AUTHORS[author.kind]
-    if message.from_user_id is None or message.from_user_id <= 0:
-        return _AUTHORS["unknown"]
-    if author.scam or author.fake:
-        return "Telegram marks its author as scam or fake."
-    if message.via_bot_id is not None:
-        return "An inline bot wrote its text."
-    return "It was forwarded: its sender did not write the text." if message.forwarded else ""
+    outcome = outcome_of(message)
+    return "" if outcome == Outcome.COMPARED else str(outcome.label)

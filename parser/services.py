@@ -11,13 +11,14 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
-from parser.eligibility import why_no_hit
+from parser.eligibility import Outcome, outcome_of, why_no_hit
 from parser.hit_events import hit_event
 from parser.memory import Reason, memory_now
 from parser.models import Hit, WatchedChat
 from parser.repeats import first_hit, is_repeat, repeat_record, text_key
 from parser.second_look.recording import hits_look
 from parser.selectors import campaigns_watching
+from parser.tallies import Tally
 from telegram.types import IncomingMessage, is_supergroup
 
 # One look-up in the index `hits_of_username` for each name.
@@ -34,17 +35,20 @@ _LAST_UNDER_A_NAME = """
 def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]], edited: bool = False) -> list[Hit]:
     """Record the hits among the messages that these bots have read; see `message_match`. Returns the new hits.
 
-    Messages that match no keyword of any campaign cost one query together.
+    Messages that match no keyword of any campaign cost two statements together.
     """
-    possible = [(bot_id, message) for bot_id, read in messages.items() for message in read if not why_no_hit(message)]
-    if not possible:
-        return []
-    memory = memory_now()
+    memory, tally = memory_now(), Tally()
     hits: list[Hit] = []
-    for bot_id, message in possible:
+    for bot_id, message in ((bot_id, message) for bot_id, read in messages.items() for message in read):
         campaign_ids = memory.watched(bot_id, message.peer_id)
-        if campaign_ids and memory.match(message.text, campaign_ids):
+        if not campaign_ids:
+            continue
+        outcome = outcome_of(message)
+        tally.add(bot_id, message, outcome)
+        if outcome == Outcome.COMPARED and memory.match(message.text, campaign_ids):
             hits += message_match(bot_id=bot_id, message=message, edited=edited)
+    if not edited:
+        tally.save()
     return hits
 
 

@@ -68,6 +68,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("parser.GoldenText", "fact_check", "Golden sets"),
         Page("parser.SecondLook", "rule", "Second look settings"),
         Page("parser.WatchedChat", "visibility"),
+        Page("parser.ReadTally", "bar_chart"),
         Page("leads.CampaignManager", "support_agent", "Managers"),
     ),
     "Bus": (

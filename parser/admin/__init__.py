@@ -16,6 +16,7 @@ from panelkit.forms.suitable import offer
 from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
+from parser.admin import tallies  # noqa: F401 - it registers pages
 from parser.admin.repeats import repeated_in
 from parser.admin.second_look import LookStateFilter, SecondLookInline, look_column, look_operations
 from parser.admin.watching import WatchedChatInline

@@ -4,7 +4,7 @@ from parser.models.hits import Hit, HitRepeat
 from parser.models.keywords import Keyword, MatchingSettings
 from parser.models.lab import GoldenText, KeywordVersion, Verdict
 from parser.models.second_look import HitLook, SecondLook
-from parser.models.watching import WatchedChat
+from parser.models.watching import ReadTally, WatchedChat
 
 __all__ = [
     "GoldenText",
@@ -14,6 +14,7 @@ __all__ = [
     "Keyword",
     "KeywordVersion",
     "MatchingSettings",
+    "ReadTally",
     "SecondLook",
     "Verdict",
     "WatchedChat",

@@ -4,6 +4,7 @@ from django.db import models
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
+from parser.eligibility import Outcome
 
 
 class WatchedChat(models.Model):
@@ -45,3 +46,27 @@ class WatchedChat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat} for {self.campaign}"
+
+
+class ReadTally(models.Model):
+    """How many messages an account read in a chat on a day, by what became of them.
+
+    The days are those of the messages' times, in UTC. Rows are deleted after `messaging.retention.TALLY_DAYS`.
+    """
+
+    bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="tallies", verbose_name="account")
+    peer_id = models.BigIntegerField("Telegram chat id", help_text="The chat's marked id")
+    day = models.DateField(help_text="The day on which the messages were sent, in UTC")
+    outcome = models.CharField(max_length=20, choices=Outcome)
+    number = models.BigIntegerField("messages", help_text="An album counts as one message")
+
+    class Meta:
+        verbose_name = "count of messages"
+        verbose_name_plural = "counts of messages"
+        constraints = [
+            models.UniqueConstraint(fields=["bot", "peer_id", "day", "outcome"], name="one_tally_per_outcome"),
+        ]
+        indexes = [models.Index(fields=["-day"], name="tallies_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.number} on {self.day}: {self.get_outcome_display()}"

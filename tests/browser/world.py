@@ -58,6 +58,7 @@ from parser.models import (
     Keyword,
     KeywordVersion,
     MatchingSettings,
+    ReadTally,
     SecondLook,
     Verdict,
     WatchedChat,
@@ -194,6 +195,9 @@ def _parser(world: SimpleNamespace) -> None:
     MatchingSettings.objects.create(campaign=world.campaign, languages=["en"])
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
     SecondLook.objects.create(campaign=world.campaign, use_llm=True, instructions="They want to buy bread.")
+    counted = {"bot": world.parser_bot, "peer_id": world.chats[1].telegram_id or -100123, "day": world.now.date()}
+    ReadTally.objects.create(**counted, outcome="compared", number=40)
+    ReadTally.objects.create(**counted, outcome="forwarded", number=12)
     world.hit = Hit.objects.create(
         campaign=world.campaign,
         bot=world.parser_bot,

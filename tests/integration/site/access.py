@@ -70,6 +70,7 @@ parser.hitrepeat                   -
 parser.keyword                     add change delete
 parser.keywordversion              -
 parser.matchingsettings            add change delete
+parser.readtally                   -
 parser.secondlook                  add change delete
 parser.verdict                     -
 parser.watchedchat                 add change delete : cancel_move
