@@ -1,8 +1,10 @@
 """Decides whether a message in a watched chat can be a hit, without looking for keywords. No database access."""
 
+from collections.abc import Collection
+
 from django.db.models import TextChoices
 
-from telegram.types import IncomingMessage
+from telegram.types import GENERAL_TOPIC, IncomingMessage
 
 
 class Outcome(TextChoices):
@@ -19,7 +21,23 @@ class Outcome(TextChoices):
     UNKNOWN = "unknown", "Telegram does not show its author."
     SCAM = "scam", "Telegram marks its author as scam or fake."
     INLINE_BOT = "inline_bot", "An inline bot wrote its text."
+    TOPIC = "topic", "It is in a topic that is left out."
     FORWARDED = "forwarded", "It was forwarded: its sender did not write the text."
+
+
+class TopicsRule(TextChoices):
+    """Which topics of a forum are read."""
+
+    ALL = "all", "All topics"
+    ONLY = "only", "Only the listed topics"
+    EXCEPT = "except", "All but the listed topics"
+
+
+def topic_taken(rule: TopicsRule, topics: Collection[int], topic_id: int | None) -> bool:
+    """Whether messages in the topic are read; None is the topic General, or a chat without topics."""
+    if rule == TopicsRule.ALL:
+        return True
+    return ((topic_id or GENERAL_TOPIC) in topics) == (rule == TopicsRule.ONLY)
 
 
 _AUTHORS = {

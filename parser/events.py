@@ -14,7 +14,8 @@ class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campa
 
     An event of another program has only the first five fields. `chat_id` is the chat's marked id, and `message_id` is
     the message's id as the parser bot sees it. `chat_key` is the chat's key in the panel, `keyword` the keyword that
-    matched. `username` is "" if it is null or missing in the body; then `telegram_user_id` identifies the person.
+    matched. `topic_id` and `topic` are the id and the title of the forum's topic. `username` is "" if it is null or
+    missing in the body; then `telegram_user_id` identifies the person.
     """
 
     worker_id: wire.IdText
@@ -27,6 +28,8 @@ class NewTargetMessage(Event, exchange=topology.LEADS_EXCHANGE, key="lead.{campa
     chat_key: str | None = None
     keyword: str | None = None
     said_at: wire.Time | None = None
+    topic_id: wire.MessageId | None = None
+    topic: str | None = None
 
     @model_validator(mode="after")
     def _identifies_a_person(self) -> Self:

@@ -1,5 +1,6 @@
 """The event that reports a hit."""
 
+from bots.chats.topics import topic_title
 from parser.events import NewTargetMessage
 from parser.models import Hit
 
@@ -17,4 +18,6 @@ def hit_event(hit: Hit) -> NewTargetMessage:
         chat_key=hit.chat.key,
         keyword=hit.keyword,
         said_at=hit.said_at,
+        topic_id=hit.topic_id,
+        topic=topic_title(chat_id=hit.chat_id, topic_id=hit.topic_id) if hit.topic_id else None,
     )

@@ -8,18 +8,20 @@ keyword, a setting, a watch or a chat's id is changed. So it contains every chan
 
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TypedDict
 from uuid import UUID
 
 from django.db import connection
 
+from parser.eligibility import TopicsRule, topic_taken
 from parser.keywords.compiling import Term, compile_known_terms
 from parser.keywords.explaining import TermMatch, explain
 from parser.keywords.index import KeywordIndex
 from parser.models import Keyword, WatchedChat
 from parser.selectors import Content, matching_contents
+from telegram.types import IncomingMessage
 
 # Changes when a row is added; ids are never used twice. The aggregate is of a hundred rows.
 _VERSION = "SELECT count(*), coalesce(sum(hashint8extended(id, 0)), 0) FROM parser_matchingchange"
@@ -27,6 +29,8 @@ _VERSION = "SELECT count(*), coalesce(sum(hashint8extended(id, 0)), 0) FROM pars
 Version = tuple[int, int]
 # An account and a marked id of a chat.
 Place = tuple[UUID, int]
+# The topics of a forum that a watch reads.
+Topics = tuple[TopicsRule, frozenset[int]]
 
 
 # The most places of a keyword that a hit's reasons contain.
@@ -48,10 +52,20 @@ class Memory:
     version: Version
     watching: Mapping[Place, frozenset[UUID]]
     index: KeywordIndex[UUID]
+    # Watches that leave out topics, by place and campaign.
+    rules: Mapping[Place, Mapping[UUID, Topics]] = field(default_factory=dict)
 
     def watched(self, bot_id: UUID, telegram_id: int) -> frozenset[UUID]:
         """The campaigns that watch the chat with this account, in force or not."""
         return self.watching.get((bot_id, telegram_id), frozenset())
+
+    def in_topic(self, bot_id: UUID, message: IncomingMessage) -> frozenset[UUID]:
+        """The campaigns that watch the chat, and the message's topic in it."""
+        campaigns = self.watched(bot_id, message.peer_id)
+        rules = self.rules.get((bot_id, message.peer_id))
+        if not rules:
+            return campaigns
+        return frozenset(each for each in campaigns if each not in rules or topic_taken(*rules[each], message.topic_id))
 
     def match(self, text: str, campaign_ids: Collection[UUID]) -> dict[UUID, tuple[str, ...]]:
         """Those of the campaigns whose keywords match the text, each with the keywords that do, in their order."""
@@ -83,9 +97,9 @@ def memory_now() -> Memory:
         return memory
     with _lock:
         # What is read now may be newer than the version: then the next call reads it again.
-        watching = _watching()
+        watching, rules = _watching(), _rules()
         _index_update(_memory.index, frozenset[UUID]().union(*watching.values()))
-        _memory = Memory(version, watching, _memory.index)
+        _memory = Memory(version, watching, _memory.index, rules)
         return _memory
 
 
@@ -106,6 +120,15 @@ def _watching() -> dict[Place, frozenset[UUID]]:
         for place in places:
             found.setdefault(place, set()).add(campaign_id)
     return {place: frozenset(campaigns) for place, campaigns in found.items()}
+
+
+def _rules() -> dict[Place, dict[UUID, Topics]]:
+    found: dict[Place, dict[UUID, Topics]] = {}
+    for watch in WatchedChat.objects.exclude(topics_rule=TopicsRule.ALL).select_related("chat"):
+        ids = (watch.chat.telegram_id, watch.chat.upgraded_from_id)
+        for place in product(filter(None, (watch.bot_id, watch.next_bot_id)), filter(None, ids)):
+            found.setdefault(place, {})[watch.campaign_id] = TopicsRule(watch.topics_rule), frozenset(watch.topics)
+    return found
 
 
 def _index_update(index: KeywordIndex[UUID], campaign_ids: Collection[UUID]) -> None:

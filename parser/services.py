@@ -18,7 +18,7 @@ from parser.models import Hit, WatchedChat
 from parser.repeats import first_hit, is_repeat, repeat_record, text_key
 from parser.second_look.recording import hits_look
 from parser.selectors import campaigns_watching
-from parser.tallies import Tally
+from parser.tallies import ReadCounts
 from telegram.types import IncomingMessage, is_supergroup
 
 # One look-up in the index `hits_of_username` for each name.
@@ -37,13 +37,14 @@ def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]], edited
 
     Messages that match no keyword of any campaign cost two statements together.
     """
-    memory, tally = memory_now(), Tally()
+    memory, tally = memory_now(), ReadCounts()
     hits: list[Hit] = []
     for bot_id, message in ((bot_id, message) for bot_id, read in messages.items() for message in read):
-        campaign_ids = memory.watched(bot_id, message.peer_id)
-        if not campaign_ids:
+        if not memory.watched(bot_id, message.peer_id):
             continue
-        outcome = outcome_of(message)
+        outcome, campaign_ids = outcome_of(message), memory.in_topic(bot_id, message)
+        if outcome == Outcome.COMPARED and not campaign_ids:
+            outcome = Outcome.TOPIC
         tally.add(bot_id, message, outcome)
         if outcome == Outcome.COMPARED and memory.match(message.text, campaign_ids):
             hits += message_match(bot_id=bot_id, message=message, edited=edited)
@@ -69,7 +70,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id, sent_at=message.sent_at)
     if not watches or is_own_account(telegram_user_id=author, username=message.from_username):
         return []
-    found = _matching(watches, message.text)
+    found = _matching([watch for watch in watches if watch.takes(message.topic_id)], message.text)
     if not found:
         return []
     erasures_lock_shared()
@@ -117,6 +118,7 @@ def _hit_record(
         **place,
         "telegram_user_id": author,
         "username": message.from_username,
+        "topic_id": message.topic_id,
         "text": message.text,
         "text_key": key if first is None else None,
         "keyword": reasons[0]["term"],

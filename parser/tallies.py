@@ -29,7 +29,7 @@ DAYS_SHOWN = 7
 _Key = tuple[UUID, int, date, str]
 
 
-class Tally:
+class ReadCounts:
     """The counts of the messages of one transaction."""
 
     def __init__(self) -> None:

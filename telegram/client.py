@@ -22,6 +22,7 @@ from telegram.errors import AlreadySent, BotDead, PermanentError, TelegramError,
 from telegram.histories import find_newest, messages_after, newest_messages, people_in
 from telegram.membership import membership
 from telegram.references import check_reference
+from telegram.topics import list_topics
 from telegram.types import (
     ChatTarget,
     Credentials,
@@ -292,6 +293,11 @@ class TelegramAccount:
         people = people_in(answer)
         found = [self._incoming(message, people) for message in messages]
         return [message for message in found if message is not None]
+
+    @within(PAGES_LIMIT)
+    async def topics(self, peer_id: int) -> dict[int, str]:
+        """The titles of a forum's topics by id; those with the newest messages if there are very many."""
+        return await list_topics(self._client, await self._peer(peer_id))
 
     @within(REQUEST_TIMEOUT)
     async def top_message_id(self, peer_id: int) -> int:

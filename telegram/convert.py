@@ -40,6 +40,7 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, known: Kno
         via_bot_id=getattr(message, "via_bot_id", None),
         forwarded=getattr(message, "fwd_from", None) is not None,
         grouped_id=getattr(message, "grouped_id", None),
+        topic_id=_topic(getattr(message, "reply_to", None)),
     )
 
 
@@ -60,6 +61,13 @@ def _replied(header: Any) -> int | None:
     if not isinstance(header, types.MessageReplyHeader) or (header.forum_topic and header.reply_to_top_id is None):
         return None
     return header.reply_to_msg_id
+
+
+def _topic(header: Any) -> int | None:
+    """The id of the forum's topic that a message is in, from the message's reply header."""
+    if not isinstance(header, types.MessageReplyHeader) or not header.forum_topic:
+        return None
+    return header.reply_to_top_id or header.reply_to_msg_id
 
 
 def new_message(update: Any, self_id: int) -> Any:

@@ -9,6 +9,9 @@ from typing import Literal
 
 ChatKind = Literal["group", "supergroup"]
 
+# The topic of a forum's messages that belong to no other topic.
+GENERAL_TOPIC = 1
+
 # Marked ids of supergroups and channels lie below this.
 SUPERGROUPS_BELOW = -1_000_000_000_000
 
@@ -63,7 +66,8 @@ class IncomingMessage:
     `service`: a notice without text (a member joined, the title changed), which only uses up an id. `outgoing`: the
     account sent the message, even if Telegram shows a channel as the author. `from_user_id` is None if Telegram shows
     no user as the author. If `via_bot_id` (an inline bot wrote the text) or `forwarded` is set, the author did not
-    write the text. Messages with the same `grouped_id` form one album.
+    write the text. Messages with the same `grouped_id` form one album. `topic_id` is the forum's topic; None outside
+    forums and in the topic General.
     """
 
     peer_id: int
@@ -82,6 +86,7 @@ class IncomingMessage:
     via_bot_id: int | None = None
     forwarded: bool = False
     grouped_id: int | None = None
+    topic_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ class Dialog:
     """An entry of the account's list of chats: a chat that it is a member of, or a private chat with a person.
 
     `usernames` are all usernames that lead to the chat, without @. `upgraded`: a basic group that is a supergroup now.
+    `forum`: the supergroup has topics.
     """
 
     peer_id: int
@@ -161,6 +167,7 @@ class Dialog:
     kind: Literal["private", "group", "supergroup", "other"]
     usernames: tuple[str, ...] = ()
     upgraded: bool = False
+    forum: bool = False
 
 
 @dataclass(frozen=True)

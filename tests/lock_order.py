@@ -63,6 +63,8 @@ PARTS = {
     "scripts_casting": "scripts_scriptforcampaign",
     "scripts_target": "scripts_scriptforcampaign",
     "campaigns_chatpermission": "campaigns_chat",
+    # Written by itself, in one statement by ascending keys.
+    "bots_forumtopic": "campaigns_chat",
     "campaigns_evidencefile": "campaigns_chat",
     # Its lock is an advisory one, since most suppressions are rows that are not there yet.
     "campaigns_suppression": "suppressions",

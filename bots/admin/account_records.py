@@ -7,7 +7,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from unfold.decorators import display
 
 from bots.admin.accounts import BotAdmin
-from bots.models import BotBlock, BotSession, BotStateChange, Cursor, Incident
+from bots.models import BotBlock, BotSession, BotStateChange, Cursor, ForumTopic, Incident
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label
 from panelkit.lists.filters import RangeDateTimeFilter
@@ -53,6 +53,16 @@ class BotBlockAdmin(FactAdmin):
     list_select_related = ("bot",)
     search_fields = ("bot__key", "method", "reason", "=peer_id")
     ordering = ("-until",)
+
+
+@admin.register(ForumTopic)
+class ForumTopicAdmin(FactAdmin):
+    empty_hint = "The topics of the forums that accounts read are listed here."
+    list_display = ("title", "topic_id", "chat", "updated_at")
+    list_filter = (("chat", AutocompleteSelectFilter),)
+    list_select_related = ("chat",)
+    search_fields = ("title", "=topic_id", "chat__key", "chat__title")
+    ordering = ("chat__key", "title")
 
 
 @admin.register(Cursor)

@@ -2,7 +2,7 @@
 
 from bots.models.accounts import Bot, BotBlock, BotSession, BotStateChange, PendingLogin, Role
 from bots.models.deliveries import Delivery, DeliveryEvent, MassCancellation
-from bots.models.workers import Cursor, Host, Incident, JoinRequest, Presence
+from bots.models.workers import Cursor, ForumTopic, Host, Incident, JoinRequest, Presence
 
 __all__ = [
     "Bot",
@@ -12,6 +12,7 @@ __all__ = [
     "Cursor",
     "Delivery",
     "DeliveryEvent",
+    "ForumTopic",
     "Host",
     "Incident",
     "JoinRequest",

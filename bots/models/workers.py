@@ -43,6 +43,23 @@ class Incident(models.Model):
         return self.reason
 
 
+class ForumTopic(models.Model):
+    """A topic of a forum, with the title that an account has last seen."""
+
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="topics")
+    topic_id = models.BigIntegerField("topic", help_text="The topic's id: the number of the message that began it")
+    title = models.CharField(max_length=200)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "topic of a forum"
+        verbose_name_plural = "topics of forums"
+        constraints = [models.UniqueConstraint(fields=["chat", "topic_id"], name="one_title_per_topic")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class Cursor(models.Model):
     """The last message of a chat that a bot has recorded. Reading resumes after it."""
 

@@ -206,6 +206,10 @@ class Reading:
         """Whether `watch` has nothing to do for this chat."""
         return not self.reader.handler.reads_chats or peer_id in self._chats
 
+    def reads_chat(self, peer_id: int) -> bool:
+        """Whether the bot reads this group or channel now."""
+        return peer_id in self._chats
+
     def keep_only(self, peer_ids: set[int]) -> None:
         """Stop reading the chats that are not among these."""
         for peer_id in self._chats - peer_ids:

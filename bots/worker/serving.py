@@ -16,6 +16,7 @@ from bots.worker.leases import LeaseLost
 from bots.worker.membership import Membership
 from bots.worker.message_changes import MessageChanges
 from bots.worker.reading import Reading
+from bots.worker.topic_titles import TopicTitles
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, RetryAfter, TelegramError, TransientError
 from telegram.types import IncomingMessage, MessageNow
@@ -55,6 +56,9 @@ class Serving:
         # Set after the first check of the wanted chats.
         self._looked = asyncio.Event()
         self._reported: asyncio.Future[BotDead] = asyncio.get_running_loop().create_future()
+        self._topics = TopicTitles()
+        # Forums whose topics are requested once the bot reads them.
+        self._forums: set[int] = set()
         reading.begin(account)
         reading.when_read_out = self.check_chats_now
         handler = reading.reader.handler
@@ -73,6 +77,8 @@ class Serving:
             self._reported.set_result(error)
 
     def _on_message(self, message: IncomingMessage) -> None:
+        if message.topic_id is not None and self._reading.reads_chat(message.peer_id):
+            self._topics.saw(message.peer_id, message.topic_id)
         # A chat that is watched later is read from its history.
         if self._reading.wants(message):
             self._reading.inbox.append(message)
@@ -103,7 +109,8 @@ class Serving:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                for part in (self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready):
+                parts = (self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready)
+                for part in (*parts, self._learn_topics):
                     tasks.create_task(part(), name=f"{part.__name__} {self._reading.reader.bot_id}")
         except BaseExceptionGroup as errors:
             raise gravest(errors) from None
@@ -132,12 +139,19 @@ class Serving:
             if not await self._reading.catch_up():
                 await _until(self._reading.has_work, self._reading.due)
 
+    async def _learn_topics(self) -> None:
+        """Learn the titles of forums' topics."""
+        await self._topics.learn(self._account)
+
     async def _look_after(self) -> None:
         """Enter the chats that the bot is to be in."""
         await self._list_first()
         while True:
             self._look_now.clear()
             await self._membership.look_after(self._account)
+            for peer_id in [peer_id for peer_id in self._forums if self._reading.reads_chat(peer_id)]:
+                self._forums.discard(peer_id)
+                self._topics.want(peer_id)
             self._looked.set()
             await _until(self._look_now, time.monotonic() + CHATS_SECONDS)
 
@@ -158,6 +172,7 @@ class Serving:
         if first:
             await self._membership.begin(dialogs)
         await self._reading.compare(dialogs, doubts=doubts)
+        self._forums.update(dialog.peer_id for dialog in dialogs if dialog.forum)
         self._compared = time.monotonic()
 
     async def _keep_ready(self) -> None:

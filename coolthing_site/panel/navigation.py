@@ -52,6 +52,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("bots.PendingLogin", "login", "Unfinished logins"),
         Page("bots.Cursor", "bookmark"),
         Page("bots.Presence", "how_to_reg"),
+        Page("bots.ForumTopic", "tag"),
         Page("bots.JoinRequest", "group_add"),
     ),
     "Campaigns & chats": (

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import URLPattern
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
+from bots.chats.topics import topic_name
 from campaigns.models import Campaign
 from messaging.admin.parts import trace_link
 from panelkit.base import FactAdmin, PanelAdmin, RowsInline
@@ -101,7 +102,7 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot", "look")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
-    readonly_fields = ("matched", "trace", "repeated_in", "second_look")
+    readonly_fields = ("matched", "trace", "repeated_in", "topic", "second_look")
     trace = trace_link
     second_look = look_column
     service_errors = (NotPossible,)
@@ -119,6 +120,10 @@ class HitAdmin(FactAdmin):
     @admin.display(description="change in the chat")
     def change(self, hit: Hit) -> str:
         return hit_change(hit)
+
+    @admin.display(description="topic of the forum")
+    def topic(self, hit: Hit) -> str:
+        return topic_name(chat_id=hit.chat_id, topic_id=hit.topic_id) if hit.topic_id else "none"
 
     @admin.display(description="same text in")
     def repeated_in(self, hit: Hit) -> str:

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 from unfold.views import ChangeList
 
+from bots.chats.topics import topics_known
 from campaigns.models import Campaign
 from campaigns.pickers import OPEN_CAMPAIGN
 from messaging.database.clock import database_clock
@@ -90,8 +91,8 @@ class WatchedChatAdmin(BalanceMixin):
     list_select_related = ("campaign", "chat")
     search_fields = ("chat__title", "chat__key", "chat__reference", "bot__key", "campaign__name")
     autocomplete_fields = ("campaign", "chat", "bot")
-    fields = ("campaign", "chat", "bot", "status")
-    readonly_fields = ("status",)
+    fields = ("campaign", "chat", "bot", "status", "topics_rule", "topics", "topics_known")
+    readonly_fields = ("status", "topics_known")
     ordering = ("campaign__name", "chat__key")
     service_errors = (NotPossible,)
     operations = (
@@ -104,6 +105,10 @@ class WatchedChatAdmin(BalanceMixin):
             when=lambda watched: watched.next_bot_id is not None and watched.handover_at is None,
         ),
     )
+
+    @admin.display(description="topics of this forum")
+    def topics_known(self, watched: WatchedChat) -> str:
+        return (topics_known(chat_id=watched.chat_id) if watched.pk else "") or "none known"
 
     @admin.display(description="account state", ordering="bot__state")
     def bot_state(self, watched: WatchedChat) -> str:

@@ -24,6 +24,9 @@ class Hit(models.Model):
     peer_id = models.BigIntegerField(default=0, help_text="The chat's marked id when the message arrived")
     message_id = models.BigIntegerField(help_text="The message's id in the parser account")
     grouped_id = models.BigIntegerField(null=True, blank=True, help_text="The album that the message belongs to")
+    topic_id = models.BigIntegerField(
+        "topic", null=True, blank=True, help_text="The topic of a forum in which the message is"
+    )
     telegram_user_id = models.BigIntegerField()
     username = models.CharField(max_length=64, blank=True, default="")
     text = models.TextField()

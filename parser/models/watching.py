@@ -1,10 +1,11 @@
 """The chats that parser bots read."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-from parser.eligibility import Outcome
+from parser.eligibility import Outcome, TopicsRule, topic_taken
 
 
 class WatchedChat(models.Model):
@@ -35,6 +36,22 @@ class WatchedChat(models.Model):
         null=True, blank=True, help_text="Messages sent until then counted for an earlier account"
     )
 
+    topics_rule = models.CharField(
+        "topics that are read",
+        max_length=6,
+        choices=TopicsRule,
+        default=TopicsRule.ALL,
+        db_default=TopicsRule.ALL,
+        help_text="For forums: which topics are compared with the keywords",
+    )
+    topics = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="The ids of the topics for the rule above, separated by commas. The topic General has the id 1.",
+    )
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -46,6 +63,10 @@ class WatchedChat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chat} for {self.campaign}"
+
+    def takes(self, topic_id: int | None) -> bool:
+        """Whether messages in this topic are compared; None is the topic General, or a chat without topics."""
+        return topic_taken(TopicsRule(self.topics_rule), self.topics, topic_id)
 
 
 class ReadTally(models.Model):

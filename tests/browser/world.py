@@ -24,6 +24,7 @@ from bots.models import (
     Cursor,
     Delivery,
     DeliveryEvent,
+    ForumTopic,
     Host,
     Incident,
     JoinRequest,
@@ -196,6 +197,7 @@ def _parser(world: SimpleNamespace) -> None:
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
     SecondLook.objects.create(campaign=world.campaign, use_llm=True, instructions="They want to buy bread.")
     counted = {"bot": world.parser_bot, "peer_id": world.chats[1].telegram_id or -100123, "day": world.now.date()}
+    ForumTopic.objects.create(chat=world.chats[1], topic_id=4, title="Bread")
     ReadTally.objects.create(**counted, outcome="compared", number=40)
     ReadTally.objects.create(**counted, outcome="forwarded", number=12)
     world.hit = Hit.objects.create(

@@ -22,6 +22,7 @@ bots.botstatechange                -
 bots.cursor                        -
 bots.delivery                      - : cancel said not_said
 bots.deliveryevent                 -
+bots.forumtopic                    -
 bots.host                          - : drain undrain
 bots.incident                      -
 bots.masscancellation              - : stop

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.world.actions import membership, sending
+from sandbox.world.actions import membership, sending, topics
 from sandbox.world.faults import Fault
 from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
 from telegram.logins.client import request_code
@@ -199,6 +199,27 @@ async def test_a_person_without_a_username_is_reached_through_a_shared_basic_gro
     assert town.world.ledger[-1].peer == nobody.id
     with pytest.raises(PeerRefuses, match="PERSON_UNKNOWN"):
         await account.send(PersonTarget(user_id=town.vera.id, via_chat_id=yard.id), "hello", random_id=2)
+
+
+async def test_messages_of_a_forum_name_their_topic(town: Town, accounts: Accounts):
+    topics.forum_set(town.world, town.square.id, forum=True)
+    root = topics.topic_begin(town.world, user_id=town.boris.id, chat_id=town.square.id, title="Jobs")
+    first = sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="in a topic", reply_to=root)
+    number = first.channel_message_id
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="an answer there", reply_to=number)
+    sending.send(town.world, user_id=town.boris.id, peer=town.square.id, text="in General")
+    account = await anna_of(town, accounts)
+    read = [message for message in await account.history(town.square.id, after_id=0) if message.text]
+    assert [(message.text, message.topic_id) for message in read[-3:]] == [
+        ("in a topic", root),
+        ("an answer there", root),
+        ("in General", None),
+    ]
+    assert await account.topics(town.square.id) == {root: "Jobs"}
+    assert [dialog.peer_id for dialog in await account.dialogs() if dialog.forum] == [town.square.id]
+    with pytest.raises(ChatRefuses, match="CHANNEL_FORUM_MISSING"):
+        topics.forum_set(town.world, town.square.id, forum=False)
+        await account.topics(town.square.id)
 
 
 async def test_a_username_that_has_gone_to_somebody_else_is_not_written_to(town: Town, accounts: Accounts):

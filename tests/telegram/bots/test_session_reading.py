@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from bots.models import Cursor
+from bots.models import Cursor, ForumTopic
 from bots.worker.supervision import unread_chats_forget
 from campaigns.erasing import person_erase
 from messaging.models import HandlingFailure
@@ -14,7 +14,7 @@ from parser.hit_changes import hits_changed
 from parser.models import Hit, Keyword, WatchedChat
 from parser.roles import ParserHandler
 from privacy.person import Person
-from sandbox.world.actions import membership, message_changes, sending
+from sandbox.world.actions import membership, message_changes, sending, topics
 from sandbox.world.actions.authors import describe
 from telegram.types import is_supergroup
 from tests.integration import ledger
@@ -237,6 +237,23 @@ def test_an_edit_makes_a_hit_live_and_after_a_time_without_a_connection(company:
     wait_until(lambda: Hit.objects.filter(text="green tea?").count() == 2, what="hits of missed edits")
     wait_until(Hit.objects.filter(edited_text="black tea?").exists, what="the missed edit of a hit")
     assert Hit.objects.count() == 4
+
+
+def test_the_topics_of_a_forum_that_is_read_are_known_and_new_ones_too(company: Company):
+    square, row = company.make_chat("square")
+    company.sandbox.call(topics.forum_set, company.world, square.id, forum=True)
+    begin = partial(company.sandbox.call, topics.topic_begin, company.world, user_id=company.pavel.id)
+    begin(chat_id=square.id, title="Jobs")
+    bot = company.make_bot("ears", row)
+    company.run(company.start(), bot)
+    company.online(bot)
+    for title in ("Sale", "News"):
+        root = begin(chat_id=square.id, title=title)
+        company.sandbox.call(
+            sending.send, company.world, user_id=company.pavel.id, peer=square.id, text="Hello", reply_to=root
+        )
+        wait_until(ForumTopic.objects.filter(chat=row, topic_id=root, title=title).exists, what=title)
+    assert ForumTopic.objects.filter(chat=row, title="Jobs").exists()
 
 
 def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):
