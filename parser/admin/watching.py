@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RelatedDropdownFilter
 from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from bots.chats.topics import topics_known
 from campaigns.models import Campaign
@@ -16,12 +18,12 @@ from messaging.database.clock import database_clock
 from panelkit.base import RowsInline
 from panelkit.errors import NotPossible
 from panelkit.forms.suitable import Suitable, SuitableForm, offer
-from panelkit.operations import Operation
+from panelkit.operations import Call, Operation
 from parser.admin.balance import BalanceMixin
 from parser.models import WatchedChat
 from parser.selectors import chat_advice, chats_readable, parser_advice, parsers_choosable
 from parser.watching.accounts import account_choose
-from parser.watching.moves import account_chosen, move_cancel
+from parser.watching.moves import account_chosen, chat_move, move_cancel
 from parser.watching.waiting import statuses_of, with_facts
 
 
@@ -60,6 +62,18 @@ class WatchedChatForm(SuitableForm):
 offer(WatchedChatForm, "parser.WatchedChat")
 
 
+class MoveForm(forms.Form):
+    account = forms.ModelChoiceField(
+        parsers_choosable().defer("phone", "api_hash", "proxy_url").order_by("key"),
+        widget=UnfoldAdminSelectWidget,
+        help_text="This account joins the chat and then reads on. Until then the present account reads the chat.",
+    )
+
+
+def _move(watched: WatchedChat, call: Call) -> str:
+    return chat_move(chat_id=watched.chat_id, source_id=watched.bot_id, target_id=call.data["account"].pk)
+
+
 class WatchedChatInline(RowsInline):
     model = WatchedChat
     form = WatchedChatForm
@@ -96,6 +110,15 @@ class WatchedChatAdmin(BalanceMixin):
     ordering = ("campaign__name", "chat__key")
     service_errors = (NotPossible,)
     operations = (
+        Operation(
+            "move",
+            "Move to another account",
+            run=_move,
+            done=lambda result: f"is moved. {result}",
+            icon="swap_horiz",
+            form=MoveForm,
+            when=lambda watched: watched.next_bot_id is None,
+        ),
         Operation(
             "cancel_move",
             "Cancel the move",

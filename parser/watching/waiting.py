@@ -12,6 +12,7 @@ from bots.chats.entry_refusals import entry_incident
 from bots.chats.joins import JoinSlot
 from bots.models import Bot, Incident, Presence
 from messaging.database.clock import database_clock
+from panelkit.labels import moment_with_zone
 from parser.models import WatchedChat
 from parser.selectors import chat_advice, parser_advice
 from parser.watching.joining import joins_expected
@@ -74,6 +75,10 @@ def _refusals(watches: Iterable[WatchedChat]) -> dict[tuple[UUID, UUID], str]:
 def _when_joined(bot: Bot, slot: JoinSlot | None, now: datetime) -> str:
     if slot is None:
         return ""
+    if bot.state == Bot.State.WAITING and bot.state_until is not None and bot.state_until > now:
+        return (
+            f"Joins the chat when the account has waited until {moment_with_zone(bot.state_until)}: {bot.state_reason}."
+        )
     if slot.limit:
         return f"Joins at about {slot.at:%H:%M} UTC{_day(slot.at, now)}: {slot.limit}."
     return "Joins the chat within a minute." if bot.lease_expires_at else "Joins the chat when the account connects."

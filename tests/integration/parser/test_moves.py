@@ -239,6 +239,14 @@ class TestMoving:
         with pytest.raises(NotPossible):
             move_cancel(watch_id=only().pk)
 
+    def test_one_chat_is_moved_to_an_account_that_the_operator_chooses(self, world: World, other: Bot, panel: Client):
+        join(world.parser, world.chat)
+        page = reverse("admin:parser_watchedchat_operate", args=[only().pk, "move"])
+        assert str(other) in panel.get(page).content.decode()
+        shown = panel.post(page, {"account": other.pk}, follow=True).content.decode()
+        assert f"is moved. {other} joins the chat. Until then {world.parser} reads on." in shown
+        assert (only().bot, only().next_bot) == (world.parser, other)
+
     def test_an_account_that_is_chosen_by_hand_ends_the_move(self, world: World, other: Bot, panel: Client):
         moment = self.move(world, other)
         page = reverse("admin:parser_watchedchat_change", args=[only().pk])

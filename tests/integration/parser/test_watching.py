@@ -106,3 +106,10 @@ def test_a_restricted_account_reads_on_in_its_chats_and_joins_no_others(world: W
     bot_restrict(bot_id=world.parser.pk, reason="PEER_FLOOD")
     first, second = problems(world.parser)
     assert first == "" and "is restricted (PEER_FLOOD) and joins no chats" in second
+
+
+def test_a_chat_that_waits_for_telegram_says_until_when(world: World):
+    until = timezone.now() + timedelta(minutes=10)
+    bot_set_state(bot_id=world.parser.pk, state=Bot.State.WAITING, reason="FLOOD_WAIT_600", until=until)
+    [status] = problems(world.parser)
+    assert status.startswith("Joins the chat when the account has waited until ") and "FLOOD_WAIT_600" in status

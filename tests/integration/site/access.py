@@ -74,7 +74,7 @@ parser.matchingsettings            add change delete
 parser.readtally                   -
 parser.secondlook                  add change delete
 parser.verdict                     -
-parser.watchedchat                 add change delete : cancel_move
+parser.watchedchat                 add change delete : move cancel_move
 scripts.assignment                 add change delete+scripts.delete_casting+scripts.delete_target :
     activate pause resume stop repeat
 scripts.casting                    add change delete
