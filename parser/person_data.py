@@ -51,8 +51,8 @@ class ParserPersonalData(PersonalData):
             "golden texts": as_dicts(_golden_texts(person)),
             "second looks": as_dicts(HitLook.objects.filter(hit__in=_hits(person))),
             "blocked senders": [
-                {"campaign": name, "blocked_senders": sorted(_senders(person) & set(entries))}
-                for name, entries in _blocking(person).values_list("campaign__name", "blocked_senders")
+                {"campaign_id": str(campaign_id), "blocked_senders": sorted(_senders(person) & set(entries))}
+                for campaign_id, entries in _blocking(person).values_list("campaign_id", "blocked_senders")
             ],
         }
 
