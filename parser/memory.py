@@ -80,7 +80,8 @@ class Memory:
 
 
 _lock = threading.Lock()
-_memory = Memory((-1, 0), {}, KeywordIndex())
+_NEVER: Version = (-1, 0)
+_memory = Memory(_NEVER, {}, KeywordIndex())
 # What `_memory.index` was made of.
 _indexed: dict[UUID, Content] = {}
 
@@ -101,6 +102,15 @@ def memory_now() -> Memory:
         _index_update(_memory.index, frozenset[UUID]().union(*watching.values()))
         _memory = Memory(version, watching, _memory.index, rules)
         return _memory
+
+
+def memory_prepare() -> None:
+    """Make the memory if this process has none yet.
+
+    This loads dictionaries, which takes a second or more: too long for a transaction that has cursors locked.
+    """
+    if _memory.version == _NEVER:
+        memory_now()
 
 
 def _version() -> Version:

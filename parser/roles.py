@@ -8,6 +8,7 @@ from bots.roles import End
 from campaigns.models import Chat
 from parser.edits import edits_match
 from parser.hit_changes import hits_changed
+from parser.memory import memory_prepare
 from parser.selectors import bots_wanted
 from parser.services import messages_match
 from parser.watching.joining import chats_of
@@ -23,6 +24,7 @@ class ParserHandler:
         return bots_wanted()
 
     def chats(self, bot_id: UUID) -> list[Chat]:
+        memory_prepare()
         return chats_of(bot_id=bot_id)
 
     def on_messages(self, *, messages: Mapping[UUID, Sequence[IncomingMessage]]) -> None:

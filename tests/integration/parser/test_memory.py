@@ -11,11 +11,13 @@ from django.utils import timezone
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat, ChatPermission
+from parser import memory
+from parser.keywords.index import KeywordIndex
 from parser.models import Hit, Keyword, MatchingSettings, WatchedChat
 from parser.services import messages_match
 from telegram.types import Author, IncomingMessage
 from tests.integration import ledger
-from tests.integration.leads_world import GRANTED, World
+from tests.integration.leads_world import GRANTED, World, role_handler
 
 
 def message(world: World, text: str = "Where do you buy tea?", **facts: Any) -> IncomingMessage:
@@ -147,6 +149,14 @@ def test_messages_that_match_nothing_cost_two_statements_together(world: World, 
     many = [message(world, f"coffee {number}") for number in range(40)]
     with django_assert_num_queries(4):  # savepoint, version, counts, release
         assert hits(world, *many) == []
+
+
+@pytest.mark.django_db
+def test_dictionaries_are_loaded_before_the_first_message(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "_memory", memory.Memory(memory._NEVER, {}, KeywordIndex()))
+    monkeypatch.setattr(memory, "_indexed", {})
+    assert role_handler("parser").chats(world.parser.id) == [world.chat]
+    assert memory._memory.watched(world.parser.id, world.chat.telegram_id or 0) == {world.campaign.pk}
 
 
 @pytest.mark.django_db
