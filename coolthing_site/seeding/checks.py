@@ -12,6 +12,7 @@ from coolthing_site.seeding.references import bot_reference_problem, chat_proble
 from coolthing_site.seeding.script_checks import script_problems
 from coolthing_site.seeding.shape import BudgetPart, CampaignPart, ChatPart, SeedFile
 from notifier.channels.addresses import address_problem
+from parser.keywords.checks import keyword_problem
 from parser.lab.golden import MOST_GOLDEN_TEXTS
 from scripts.checks import text_problem
 from texts import spintax
@@ -151,6 +152,8 @@ def _keywords(campaign: CampaignPart, path: Path) -> Iterator[Problem]:
             before = seen.setdefault(text.casefold(), kind)
             if before != kind or text.casefold() in {earlier.casefold() for earlier in texts[:index]}:
                 yield Problem((*path, kind, index), f'"{text}" is already among the {before} keywords')
+            if reason := keyword_problem(text):
+                yield Problem((*path, kind, index), reason)
 
 
 def _golden(campaign: CampaignPart, path: Path) -> Iterator[Problem]:

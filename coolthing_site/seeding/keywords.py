@@ -6,7 +6,7 @@ from coolthing_site.seeding.shape import CampaignPart
 from coolthing_site.seeding.writing import drop, put
 from panelkit.labels import clipped
 from parser.lab.keyword_saving import keywords_changing
-from parser.models import GoldenText, Keyword
+from parser.models import GoldenText, Keyword, MatchingSettings
 
 # The user of the changes in the history of a campaign's keywords.
 _BY = "the seed file"
@@ -15,7 +15,19 @@ _BY = "the seed file"
 def write_keywords(report: Report, campaign: Campaign, part: CampaignPart) -> None:
     # The golden set first: the version of the keywords records its result.
     _golden_texts(report, campaign, part)
+    _matching_settings(report, campaign, part)
     _keywords(report, campaign, part)
+
+
+def _matching_settings(report: Report, campaign: Campaign, part: CampaignPart) -> None:
+    values = {
+        "languages": list(part.keywords.languages),
+        "ignore_diacritics": part.keywords.ignore_diacritics,
+    }
+    is_default = not any(values.values())
+    if is_default and not MatchingSettings.objects.filter(campaign=campaign).exists():
+        return
+    put(report, MatchingSettings, {"campaign": campaign}, values, name=campaign.slug)
 
 
 def _keywords(report: Report, campaign: Campaign, part: CampaignPart) -> None:

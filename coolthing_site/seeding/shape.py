@@ -11,6 +11,7 @@ from campaigns.policy.duration_limits import HOUR, WEEK, YEAR
 from messaging.wire import utc
 from notifier.channels.rules import DEFAULT_PATTERNS, pattern_problem
 from parser.second_look.senders import senders_of
+from texts.words.languages import chosen
 
 MOST = 2_147_483_647  # of a PositiveIntegerField
 
@@ -51,12 +52,18 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _language(code: str) -> str:
+    chosen([code])
+    return code
+
+
 def _link(text: str) -> str:
     if not text or re.fullmatch(r"https?://[^\s/]+\S*", text):
         return text
     raise ValueError("is not a link: a link begins with https:// or http://")
 
 
+Language = Annotated[str, AfterValidator(_language)]
 Slug = Annotated[str, _text(50, pattern=r"^[-a-zA-Z0-9_]+$")]
 Phone = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_phone)]
 Reference = Annotated[str, BeforeValidator(_number_to_text), AfterValidator(_reference)]
@@ -119,8 +126,12 @@ class QuietHoursPart(Part):
 
 
 class KeywordsPart(Part):
-    plus: tuple[Annotated[str, _text(200)], ...] = ()
-    minus: tuple[Annotated[str, _text(200)], ...] = ()
+    """Without `languages`, the language of each word is detected."""
+
+    languages: tuple[Language, ...] = ()
+    ignore_diacritics: bool = False
+    plus: tuple[Annotated[str, _text(400)], ...] = ()
+    minus: tuple[Annotated[str, _text(400)], ...] = ()
 
 
 class GoldenPart(Part):

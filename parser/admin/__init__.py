@@ -18,6 +18,7 @@ from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import add_inline
 from parser.admin import tallies  # noqa: F401 - it registers pages
+from parser.admin.matching import MatchingSettingsInline
 from parser.admin.repeats import repeated_in
 from parser.admin.second_look import LookStateFilter, SecondLookInline, look_column, look_operations
 from parser.admin.watching import WatchedChatInline
@@ -26,7 +27,7 @@ from parser.lab_pages import rows  # noqa: F401 - it registers pages
 from parser.lab_pages.hit_marks import hit_explained
 from parser.lab_pages.keyword_forms import KeywordForm, KeywordFormSet, campaigns_of
 from parser.lab_pages.urls import lab_urls
-from parser.models import Hit, Keyword, MatchingSettings
+from parser.models import Hit, Keyword
 from parser.selectors import hit_change
 
 
@@ -44,6 +45,7 @@ class KeywordInline(RowsInline):
 offer(KeywordForm, "parser.Keyword")
 
 add_inline(Campaign, KeywordInline)
+add_inline(Campaign, MatchingSettingsInline)
 add_inline(Campaign, WatchedChatInline)
 add_inline(Campaign, SecondLookInline)
 
@@ -75,17 +77,6 @@ class KeywordAdmin(PanelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Keyword]) -> None:
         with keywords_changing(campaign_ids=campaigns_of(queryset), by=str(request.user)):
             super().delete_queryset(request, queryset)
-
-
-@admin.register(MatchingSettings)
-class MatchingSettingsAdmin(PanelAdmin):
-    empty_hint = "A campaign without matching settings detects the language of each word."
-    list_display = ("campaign", "languages", "ignore_diacritics")
-    list_filter = ("ignore_diacritics", ("campaign", RelatedDropdownFilter))
-    list_select_related = ("campaign",)
-    search_fields = ("campaign__name",)
-    autocomplete_fields = ("campaign",)
-    ordering = ("campaign__name",)
 
 
 @admin.register(Hit)

@@ -7,8 +7,15 @@ from parser.keywords.syntax import KeywordError
 
 
 def check_keyword(text: str) -> None:
-    """Raises ValidationError, with the column, if the keyword cannot be read or can never match."""
+    """Raises ValidationError if the keyword cannot be read or can never match."""
+    if problem := keyword_problem(text):
+        raise ValidationError(problem)
+
+
+def keyword_problem(text: str) -> str:
+    """Why the keyword cannot be read or can never match, with the column; "" if it is fine."""
     try:
         check_term(text)
     except KeywordError as problem:
-        raise ValidationError(str(problem)) from None
+        return str(problem)
+    return ""

@@ -1,5 +1,6 @@
 """Turns a campaign's keywords into a `KeywordSet`, which can be matched."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,10 @@ from parser.keywords.plans import (
 from parser.keywords.syntax import AllOf, AnyOf, KeywordError, Near, Node, Not, Phrase, Word
 from texts.words.folding import without_diacritics
 from texts.words.forms import forms_of
+from texts.words.languages import LANGUAGES, TableUnavailable
 from texts.words.tokens import Token, text_tokens
+
+log = logging.getLogger(__name__)
 
 # The shortest text before a *: "a*" would match every tenth word.
 SHORTEST_PREFIX = 2
@@ -105,11 +109,12 @@ def check_term(text: str) -> None:
 def compile_known_terms(
     terms: Iterable[Term], languages: Sequence[str] = (), *, ignore_diacritics: bool = False
 ) -> KeywordSet:
-    """Like `compile_terms`, but without the terms that cannot be read.
+    """Like `compile_terms`, but leaves out what cannot be used: the campaign's other keywords must still work.
 
-    A stored keyword can be unreadable if another program wrote it; the campaign's other keywords must still work.
+    A stored keyword can be unreadable, or a language unknown, if another program wrote it. Without a language's
+    dictionary, words are found as they are written.
     """
-    compiler = _Compiler(lambda word: forms_of(word, languages), ignore_diacritics)
+    compiler = _Compiler(_Forms([code for code in languages if code in LANGUAGES]), ignore_diacritics)
     plans = []
     for term in terms:
         try:
@@ -117,6 +122,24 @@ def compile_known_terms(
         except KeywordError:
             continue
     return _keyword_set(plans, bare=ignore_diacritics)
+
+
+class _Forms:
+    """`forms_of` in the given languages, which survives a missing dictionary."""
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        self._languages = languages
+        self._available = True
+
+    def __call__(self, word: str) -> Iterable[str]:
+        if self._available:
+            try:
+                return forms_of(word, self._languages)
+            except TableUnavailable as problem:
+                # Do not try again for each word: every attempt takes seconds.
+                self._available = False
+                log.error("keywords are compiled without grammatical forms: %s", problem)
+        return [word]
 
 
 def _keyword_set(plans: Sequence[tuple[Term, Plan]], *, bare: bool) -> KeywordSet:

@@ -38,7 +38,7 @@ def forms_of(word: str, languages: Sequence[str]) -> frozenset[str]:
 
     No languages: they are detected, see `detected`.
 
-    Raises `UnknownLanguage`, and `texts.words.tables.TableUnavailable` if a dictionary cannot be prepared.
+    Raises `UnknownLanguage`, and `TableUnavailable` if a dictionary cannot be prepared.
     """
     return _forms(fold(word), tuple(languages))
 

@@ -60,6 +60,10 @@ class UnknownLanguage(ValueError):
     """There is no language with this code. The message names the codes that there are."""
 
 
+class TableUnavailable(RuntimeError):
+    """A language's table is missing and cannot be built. The message says why, and what an operator can do."""
+
+
 def chosen(codes: Iterable[str]) -> tuple[Language, ...]:
     """The languages with these codes, each once. Raises `UnknownLanguage`."""
     unique = dict.fromkeys(codes)

@@ -28,7 +28,7 @@ from pathlib import Path
 import marisa_trie
 
 from texts.words.endings import Endings
-from texts.words.languages import LANGUAGES
+from texts.words.languages import LANGUAGES, TableUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 # Where the tables stand; a folder of the clone unless the environment variable names another one.
@@ -39,10 +39,6 @@ FORMAT = 1
 SEVERAL = 1 << 31
 
 logger = logging.getLogger(__name__)
-
-
-class TableUnavailable(RuntimeError):
-    """A language's table is missing and cannot be built. The message says why, and what an operator can do."""
 
 
 class Table:
