@@ -4,12 +4,13 @@ Each room registers its handler once, when its app is ready.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from campaigns.models import Chat
-from telegram.types import IncomingMessage, MessageNow
+from telegram.types import IncomingMessage, MessageNow, OlderMessages
 
 # A chat (marked id), and a time.
 End = tuple[int, datetime]
@@ -75,7 +76,31 @@ class RoleHandler(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class PastPage:
+    """A page of a chat's history that a room wants to see again: the messages below `before_id` (0: the newest)."""
+
+    purpose: UUID
+    chat_id: UUID
+    peer_id: int
+    before_id: int
+
+
+class PastReader(Protocol):
+    """The room that has older messages read again, without recording them. Methods are called in threads."""
+
+    def next_page(self, *, bot_id: UUID) -> PastPage | None:
+        """The page that the bot is to read next, or None. Called every few seconds while the bot has nothing to do."""
+
+    def page_read(self, *, bot_id: UUID, page: PastPage, found: OlderMessages) -> None:
+        """Look at the messages of a page. May be called again with the same page."""
+
+    def page_refused(self, *, bot_id: UUID, page: PastPage, reason: str) -> None:
+        """Telegram refuses the chat's history."""
+
+
 _handlers: dict[str, RoleHandler] = {}
+_past_readers: list[PastReader] = []
 
 
 def register(role: str, handler: RoleHandler) -> None:
@@ -86,6 +111,15 @@ def register(role: str, handler: RoleHandler) -> None:
 def handler_of(role: str) -> RoleHandler | None:
     """The handler of a role. None if no room has registered one; bots of that role stay offline."""
     return _handlers.get(role)
+
+
+def register_past_reader(reader: PastReader) -> None:
+    """Register the room that has older messages read; it replaces an earlier one."""
+    _past_readers[:] = [reader]
+
+
+def past_reader() -> PastReader | None:
+    return _past_readers[0] if _past_readers else None
 
 
 def why_kept(*, bot_id: UUID, role: str) -> str:

@@ -12,6 +12,7 @@ class ParserConfig(AppConfig):
         from campaigns.suppressions import registry as suppressions
         from messaging.observability import trace
         from parser import events  # noqa: F401 - its classes register themselves
+        from parser.lab.backtests import BacktestReader
         from parser.person_data import ParserPersonalData
         from parser.roles import ParserHandler
         from parser.selectors import parsers_advice
@@ -20,6 +21,7 @@ class ParserConfig(AppConfig):
         from privacy import registry as privacy
 
         roles.register(Role.PARSER, ParserHandler())
+        roles.register_past_reader(BacktestReader())
         register_check(parsers_advice)
         suppressions.register_finder(people_last_seen)
         trace.register_source(steps)

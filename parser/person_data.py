@@ -9,8 +9,8 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
-from messaging.database.locks import rows_lock
-from parser.models import GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
+from messaging.database.locks import rows_delete, rows_lock
+from parser.models import BacktestMatch, GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
 from privacy.person import Person
 from privacy.registry import Counts, PersonalData, Rows, as_dicts
 
@@ -24,6 +24,7 @@ class ParserPersonalData(PersonalData):
         "parser.SecondLook",
         "parser.Verdict",
         "parser.GoldenText",
+        "parser.BacktestMatch",
     )
 
     def ids_met_as(self, username: str) -> set[int]:
@@ -49,6 +50,7 @@ class ParserPersonalData(PersonalData):
             "repeated messages": as_dicts(HitRepeat.objects.filter(hit__in=_hits(person))),
             "verdicts": as_dicts(Verdict.objects.filter(hit__in=_hits(person))),
             "golden texts": as_dicts(_golden_texts(person)),
+            "backtest matches": as_dicts(_backtest_matches(person)),
             "second looks": as_dicts(HitLook.objects.filter(hit__in=_hits(person))),
             "blocked senders": [
                 {"campaign_id": str(campaign_id), "blocked_senders": sorted(_senders(person) & set(entries))}
@@ -66,6 +68,7 @@ class ParserPersonalData(PersonalData):
             "repeated messages": deleted.get("parser.HitRepeat", 0),
             "verdicts": deleted.get("parser.Verdict", 0),
             "golden texts": golden,
+            "backtest matches": rows_delete(_backtest_matches(person)),
             "second looks": deleted.get("parser.HitLook", 0),
             "blocked senders": self._unblock(person),
         }
@@ -82,6 +85,10 @@ class ParserPersonalData(PersonalData):
 def _hits(person: Person) -> QuerySet[Hit]:
     """The person's hits, found by id, which every hit has."""
     return Hit.objects.filter(telegram_user_id__in=person.ids)
+
+
+def _backtest_matches(person: Person) -> QuerySet[BacktestMatch]:
+    return BacktestMatch.objects.filter(telegram_user_id__in=person.ids)
 
 
 def _golden_texts(person: Person) -> QuerySet[GoldenText]:

@@ -19,7 +19,7 @@ from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
 from telegram.error_mapping import map_error
 from telegram.errors import AlreadySent, BotDead, PermanentError, TelegramError, TransientError
-from telegram.histories import find_newest, messages_after, newest_messages, people_in
+from telegram.histories import find_newest, messages_after, messages_before, newest_messages, people_in
 from telegram.membership import membership
 from telegram.references import check_reference
 from telegram.topics import list_topics
@@ -30,6 +30,7 @@ from telegram.types import (
     IncomingMessage,
     Me,
     MessageNow,
+    OlderMessages,
     PersonTarget,
     ResolvedChat,
     SentMessage,
@@ -298,6 +299,20 @@ class TelegramAccount:
     async def topics(self, peer_id: int) -> dict[int, str]:
         """The titles of a forum's topics by id; those with the newest messages if there are very many."""
         return await list_topics(self._client, await self._peer(peer_id))
+
+    @within(REQUEST_TIMEOUT)
+    async def history_before(self, peer_id: int, *, before_id: int, limit: int = 100) -> OlderMessages:
+        """The last `limit` messages with ids below `before_id` (0: the newest ones)."""
+        messages, answer = await messages_before(self._client, await self._peer(peer_id), before_id, limit)
+        people = people_in(answer)
+        found = [self._incoming(message, people) for message in messages]
+        # Deleted messages have no date.
+        dates = [message.date for message in messages if getattr(message, "date", None) is not None]
+        return OlderMessages(
+            messages=[message for message in found if message is not None],
+            lowest_id=min((message.id for message in messages), default=0),
+            oldest=min(dates, default=None),
+        )
 
     @within(REQUEST_TIMEOUT)
     async def top_message_id(self, peer_id: int) -> int:

@@ -29,6 +29,13 @@ async def newest_messages(client: TelegramClient, peer: Any, limit: int) -> Any:
     return await _page(client, peer, offset_id=0, add_offset=0, limit=limit)
 
 
+async def messages_before(client: TelegramClient, peer: Any, before_id: int, limit: int) -> tuple[list[Any], Any]:
+    """The last `limit` messages with ids below `before_id` (0: the newest), newest first, and their answer."""
+    answer = await _page(client, peer, offset_id=before_id, add_offset=0, limit=limit)
+    older = [message for message in answer.messages if not before_id or message.id < before_id]
+    return sorted(older, key=lambda message: message.id, reverse=True), answer
+
+
 async def find_newest(
     client: TelegramClient,
     peer: Any,

@@ -171,6 +171,19 @@ class Dialog:
 
 
 @dataclass(frozen=True)
+class OlderMessages:
+    """A page of a chat's history, newest message first.
+
+    `lowest_id` is the lowest id on the page, with messages that are left out of `messages`; 0 if there are none.
+    `oldest` is the time of the page's oldest message.
+    """
+
+    messages: list[IncomingMessage]
+    lowest_id: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
 class SentMessage:
     """A sent message. `message_id` is the id that the sending account sees.
 

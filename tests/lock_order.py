@@ -52,6 +52,8 @@ PARTS = {
     "parser_matchingsettings": "campaigns_campaign",
     "parser_keywordversion": "campaigns_campaign",
     "parser_goldentext": "campaigns_campaign",
+    "parser_backtest": "campaigns_campaign",
+    "parser_backtestmatch": "campaigns_campaign",
     "parser_verdict": "parser_hit",
     "parser_hitlook": "parser_hit",
     "parser_secondlook": "campaigns_campaign",

@@ -6,7 +6,7 @@ to its own time limit. Meanwhile incoming messages are recorded at once.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn
 
 from django.db import Error as DatabaseFailure
@@ -15,6 +15,7 @@ from bots.worker.dialog_listing import listed_later, wait_for_list
 from bots.worker.leases import LeaseLost
 from bots.worker.membership import Membership
 from bots.worker.message_changes import MessageChanges
+from bots.worker.past_reading import PastReading
 from bots.worker.reading import Reading
 from bots.worker.topic_titles import TopicTitles
 from telegram.client import TelegramAccount
@@ -109,12 +110,21 @@ class Serving:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                parts = (self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready)
-                for part in (*parts, self._learn_topics):
+                for part in self._parts():
                     tasks.create_task(part(), name=f"{part.__name__} {self._reading.reader.bot_id}")
         except BaseExceptionGroup as errors:
             raise gravest(errors) from None
         raise AssertionError("a connection is served until something ends it")
+
+    def _parts(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        parts: list[Callable[[], Coroutine[Any, Any, None]]]
+        parts = [self._end, self._take_in, self._catch_up, self._look_after, self._keep_ready, self._learn_topics]
+        return [*parts, self._read_past] if self._reading.reader.handler.reads_chats else parts
+
+    async def _read_past(self) -> NoReturn:
+        """Read older messages again when nothing else is to be read."""
+        await self._looked.wait()
+        await PastReading(self._account, self._reading).run()
 
     async def _end(self) -> None:
         ends: list[asyncio.Future[Any]] = [self._account.closed, self._reported]

@@ -67,6 +67,8 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("parser.MatchingSettings", "translate"),
         Page("parser.KeywordVersion", "history", "Keyword versions"),
         Page("parser.GoldenText", "fact_check", "Golden sets"),
+        Page("parser.Backtest", "history_toggle_off"),
+        Page("parser.BacktestMatch", "difference"),
         Page("parser.SecondLook", "rule", "Second look settings"),
         Page("parser.WatchedChat", "visibility"),
         Page("parser.ReadTally", "bar_chart"),

@@ -15,7 +15,7 @@ from panelkit.labels import page_of
 
 # The models that a visitor of the lab may view. What changes something needs a permission of its own besides.
 VIEWED = ("parser.Keyword", "parser.Hit")
-JUDGE = "parser.add_verdict"
+JUDGE, BACKTEST = "parser.add_verdict", "parser.add_backtest"
 ADD_GOLDEN, DELETE_GOLDEN = "parser.add_goldentext", "parser.delete_goldentext"
 ADD_KEYWORD, DELETE_KEYWORD = "parser.add_keyword", "parser.delete_keyword"
 
@@ -29,6 +29,7 @@ TABS = (
     Tab("judge", "Judge hits"),
     Tab("try", "Try texts"),
     Tab("change", "New keyword"),
+    Tab("backtest", "Backtest"),
     Tab("golden", "Golden set"),
     Tab("precision", "Precision"),
     Tab("suggestions", "Suggestions"),
@@ -64,6 +65,7 @@ def lab_page(request: HttpRequest, campaign: Campaign, tab: str, context: dict[s
         "tab": tab,
         "may": {
             "judge": request.user.has_perm(JUDGE),
+            "backtest": request.user.has_perm(BACKTEST),
             "add_keyword": request.user.has_perm(ADD_KEYWORD),
             "delete_keyword": request.user.has_perm(DELETE_KEYWORD),
             "add_golden": request.user.has_perm(ADD_GOLDEN),

@@ -52,7 +52,7 @@ class WantedChange:
 def change_view(request: HttpRequest, campaign_id: UUID) -> HttpResponse:
     """GET: an empty form, or the effect of restoring `version`. POST: show the effect, or save with `step=save`."""
     campaign = campaign_of(request, campaign_id, to_change=ADD_KEYWORD)
-    wanted = _wanted(request, campaign_id)
+    wanted = wanted_change(request, campaign_id)
     problem = _problem(wanted)
     if request.method == "POST" and request.POST.get("step") == "save" and wanted and not problem:
         try:
@@ -94,7 +94,7 @@ def _save(request: HttpRequest, campaign: Campaign, wanted: WantedChange) -> Htt
     return HttpResponseRedirect(lab_url("change", campaign.pk))
 
 
-def _wanted(request: HttpRequest, campaign_id: UUID) -> WantedChange:
+def wanted_change(request: HttpRequest, campaign_id: UUID) -> WantedChange:
     given = request.POST if request.method == "POST" else request.GET
     kind = given.get("kind", "")
     version = given.get("version", "")

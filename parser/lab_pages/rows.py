@@ -14,7 +14,7 @@ from panelkit.labels import choice_label, text_column
 from panelkit.lists.filters import RangeDateTimeFilter
 from parser.lab.golden import GoldenScore
 from parser.lab.keyword_lists import from_json
-from parser.models import GoldenText, KeywordVersion, Verdict
+from parser.models import Backtest, BacktestMatch, GoldenText, KeywordVersion, Verdict
 
 
 @admin.register(Verdict)
@@ -97,3 +97,29 @@ class KeywordVersionAdmin(FactAdmin):
     def golden_text(self, version: KeywordVersion) -> str:
         score = GoldenScore.from_json(version.golden)
         return f"{score.texts - score.wrong} of {score.texts} right" if score.texts else ""
+
+
+@admin.register(Backtest)
+class BacktestAdmin(FactAdmin):
+    empty_hint = "You start a backtest in the keyword lab, on the page with the effect of a new keyword."
+    list_display = ("campaign", "state_label", "days", "lost", "gained", "by", "created_at")
+    list_filter = (("state", ChoicesDropdownFilter), ("campaign", RelatedDropdownFilter))
+    list_select_related = ("campaign",)
+    search_fields = ("campaign__name", "by")
+    ordering = ("-created_at",)
+    fields = (("campaign", "state_label"), ("days", "by"), ("matched", "lost", "gained"), ("created_at", "ended_at"))
+    readonly_fields = ("state_label",)
+
+    state_label = choice_label("state")
+
+
+@admin.register(BacktestMatch)
+class BacktestMatchAdmin(FactAdmin):
+    empty_hint = "A backtest stores examples of messages that only one of its two lists of keywords matches."
+    list_display = ("excerpt", "gained", "chat", "said_at")
+    list_filter = ("gained", ("backtest__campaign", RelatedDropdownFilter))
+    list_select_related = ("chat",)
+    search_fields = ("text", "=telegram_user_id")
+    ordering = ("-said_at",)
+
+    excerpt = text_column("text", "message")

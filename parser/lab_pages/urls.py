@@ -5,6 +5,7 @@ from django.urls import URLPattern, path
 
 from campaigns.models import Campaign
 from panelkit.registry import Link, add_link
+from parser.lab_pages.backtesting import backtest_view
 from parser.lab_pages.base import lab_url, may_view_lab
 from parser.lab_pages.changing import change_view
 from parser.lab_pages.golden_pages import golden_export_view, golden_view
@@ -15,6 +16,7 @@ VIEWS = {
     "judge": ("", judge_view),
     "try": ("try/", try_view),
     "change": ("change/", change_view),
+    "backtest": ("backtest/", backtest_view),
     "golden": ("golden/", golden_view),
     "golden_export": ("golden/export/", golden_export_view),
     "precision": ("precision/", precision_view),

@@ -1,5 +1,6 @@
 """The parser bots' keywords and watched chats, their hits, and the keyword lab."""
 
+from parser.models.backtests import Backtest, BacktestMatch
 from parser.models.hits import Hit, HitRepeat
 from parser.models.keywords import Keyword, MatchingSettings
 from parser.models.lab import GoldenText, KeywordVersion, Verdict
@@ -7,6 +8,8 @@ from parser.models.second_look import HitLook, SecondLook
 from parser.models.watching import ReadTally, WatchedChat
 
 __all__ = [
+    "Backtest",
+    "BacktestMatch",
     "GoldenText",
     "Hit",
     "HitLook",

@@ -97,7 +97,7 @@ def test_every_page_of_the_lab_fits_with_rows_and_without(panel: Panel, world: S
     for number, hit in enumerate(_hits(world)):
         Verdict.objects.create(hit=hit, value=Verdict.Value.values[number], by="operator")
     for rows in (True, False):
-        for tab in ("judge", "try", "change", "golden", "precision", "suggestions", "versions"):
+        for tab in ("judge", "try", "change", "backtest", "golden", "precision", "suggestions", "versions"):
             assert panel.open(_page(world, tab)) == 200, tab
             assert panel.does_not_fit_on_a_phone() == [], (tab, rows)
         for model in (Hit, GoldenText, KeywordVersion, Keyword):

@@ -52,6 +52,8 @@ from messaging.models import (
 )
 from notifier.models import Channel, Notification, Rule
 from parser.models import (
+    Backtest,
+    BacktestMatch,
     GoldenText,
     Hit,
     HitLook,
@@ -213,6 +215,16 @@ def _parser(world: SimpleNamespace) -> None:
     )
     Verdict.objects.create(hit=world.hit, value="good", by="operator")
     GoldenText.objects.create(campaign=world.campaign, text="Is there any rye bread left?", by="operator")
+    backtest = Backtest.objects.create(campaign=world.campaign, days=3, state="done", by="operator")
+    BacktestMatch.objects.create(
+        backtest=backtest,
+        chat=world.chats[1],
+        message_id=4,
+        telegram_user_id=905,
+        text="A rye loaf, please",
+        gained=True,
+        said_at=world.now,
+    )
     listed = [{"kind": "plus", "text": "rye bread"}, {"kind": "minus", "text": "recipe"}]
     KeywordVersion.objects.create(campaign=world.campaign, number=1, keywords=listed, by="operator")
     HitRepeat.objects.create(hit=world.hit, chat=world.chats[0], peer_id=-100124, message_id=6, said_at=world.now)

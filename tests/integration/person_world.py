@@ -26,7 +26,7 @@ from messaging.models import (
 )
 from notifier.models import Channel, Notification
 from panelkit.rights import Shell
-from parser.models import GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
+from parser.models import Backtest, BacktestMatch, GoldenText, Hit, HitLook, HitRepeat, SecondLook, Verdict
 from parser.services import message_match
 from tests.integration.leads_world import World, private_message
 
@@ -103,6 +103,16 @@ def _ledgers(world: World, conversation: Conversation) -> None:
     hit = Hit.objects.get(telegram_user_id=ID)
     Verdict.objects.create(hit=hit, value="good", by="olga")
     HitRepeat.objects.create(hit=hit, chat=world.chat, peer_id=hit.peer_id, message_id=7777, said_at=timezone.now())
+    backtest = Backtest.objects.create(campaign=world.campaign, days=1, by="olga")
+    BacktestMatch.objects.create(
+        backtest=backtest,
+        chat=hit.chat,
+        message_id=1,
+        telegram_user_id=ID,
+        text=WORDS,
+        gained=True,
+        said_at=timezone.now(),
+    )
     GoldenText.objects.create(campaign=world.campaign, text=hit.text, wanted=True, telegram_user_id=ID)
     Budget.objects.create(scope="peer", key=str(ID), limit=3, window_seconds=60)
     sent = Delivery.objects.filter(peer_id=ID, state="sent").latest("created_at")
@@ -195,6 +205,7 @@ TABLES = {
     "messaging_replaybatch",
     "notifier_notification",
     Hit._meta.db_table,
+    "parser_backtestmatch",
     "parser_goldentext",
     "parser_hitlook",
     "parser_secondlook",

@@ -64,6 +64,8 @@ messaging.replayitem               -
 notifier.channel                   add change delete+notifier.delete_rule+notifier.delete_notification : test
 notifier.notification              -
 notifier.rule                      add change delete
+parser.backtest                    -
+parser.backtestmatch               -
 parser.goldentext                  add change delete
 parser.hit                         - : let_through=parser.change_hitlook reject=parser.change_hitlook
 parser.hitlook                     - : let_through reject
@@ -90,7 +92,8 @@ vault.keyinuse                     -
 # The models whose rows an export of personal data contains (`privacy.registry`).
 PERSON = (
     "leads.view_lead & leads.view_conversation & leads.view_message & leads.view_unclaimedmessage & leads.view_llmjob"
-    " & parser.view_hit & parser.view_hitrepeat & parser.view_verdict & parser.view_goldentext & bots.view_delivery"
+    " & parser.view_hit & parser.view_hitrepeat & parser.view_verdict & parser.view_goldentext"
+    " & parser.view_backtestmatch & bots.view_delivery"
     " & parser.view_hitlook & parser.view_secondlook"
     " & bots.view_deliveryevent & bots.view_masscancellation"
     " & bots.view_cursor & bots.view_botblock & bots.view_incident & campaigns.view_suppression"
@@ -164,6 +167,7 @@ OTHERS = (
     Row("admin:parser_keyword_lab_judge", LAB, f"{LAB} & parser.add_verdict"),
     Row("admin:parser_keyword_lab_try", LAB, LAB),
     Row("admin:parser_keyword_lab_change", LAB, f"{LAB} & parser.add_keyword"),
+    Row("admin:parser_keyword_lab_backtest", LAB, f"{LAB} & parser.add_backtest"),
     Row("admin:parser_keyword_lab_golden", LAB, f"{LAB} & parser.add_goldentext"),
     Row("admin:parser_keyword_lab_golden_export", LAB, "405"),
     Row("admin:parser_keyword_lab_precision", LAB, "405"),
