@@ -44,6 +44,7 @@ VARIANTS = {
     "open": "danger",
     "opted_out": "warning",
     "parked": "danger",
+    "passed": "success",
     "paused": "warning",
     "playing": "primary",
     "plus": "success",

@@ -20,7 +20,7 @@ from panelkit.registry import add_inline
 from parser.admin import tallies  # noqa: F401 - it registers pages
 from parser.admin.matching import MatchingSettingsInline
 from parser.admin.repeats import repeated_in
-from parser.admin.second_look import LookStateFilter, SecondLookInline, look_column, look_operations
+from parser.admin.second_look import LookStateFilter, SecondLookInline, look_column, look_operations, look_summary
 from parser.admin.watching import WatchedChatInline
 from parser.lab.keyword_saving import keywords_changing
 from parser.lab_pages import rows  # noqa: F401 - it registers pages
@@ -93,9 +93,10 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot", "look")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
-    readonly_fields = ("matched", "trace", "repeated_in", "topic", "second_look")
+    readonly_fields = ("matched", "trace", "repeated_in", "topic", "look_summary")
     trace = trace_link
     second_look = look_column
+    look_summary = look_summary
     service_errors = (NotPossible,)
     operations = look_operations(right="parser.change_hitlook")
 

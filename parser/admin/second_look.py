@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import StackedInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
@@ -20,7 +21,7 @@ from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin, PanelAdmin
 from panelkit.errors import NotPossible
 from panelkit.forms.suitable import SuitableForm, offer
-from panelkit.labels import choice_label, clipped, link_to, tag, waits
+from panelkit.labels import choice_label, clipped, link_to, waits
 from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.operations import Operation
 from panelkit.registry import Section, add_section
@@ -171,10 +172,30 @@ def look_column(_admin: Any, hit: Hit) -> str:
     return link_to(look, str(look.get_state_display()).partition(":")[0]) if look is not None else ""
 
 
+@display(description="second look")
+def look_summary(_admin: Any, hit: Hit) -> str:
+    """The verdict on a hit with who decided and why, for the hit's page."""
+    look = _look_of(hit)
+    if look is None:
+        return "none: the campaign did not use it when the hit was found"
+    facts = (_decided_by(look), _why(look), "" if look.score is None else f"score {look.score}")
+    return format_html("{} {}", look_column(_admin, hit), " · ".join(filter(None, facts)))
+
+
+def _decided_by(look: HitLook) -> str:
+    """The LLM, the operator's name, or the rule."""
+    who = look.operator if look.judge == HitLook.Judge.OPERATOR else look.get_judge_display()
+    return f"{who}: {look.get_rule_display()}" if look.judge == HitLook.Judge.RULES and look.rule else who
+
+
+def _why(look: HitLook) -> str:
+    return waits(look_waits(look), look.due_at if look.error else None) or look.reason
+
+
 @admin.register(HitLook)
 class HitLookAdmin(FactAdmin):
     empty_hint = "A verdict appears when a campaign with a second look has a new hit."
-    list_display = ("created_at", "excerpt", "state_label", "judge_label", "reason_label", "score", "campaign")
+    list_display = ("created_at", "excerpt", "state_label", "decided_by", "reason_label", "score", "campaign")
     list_filter = (
         ("state", ChoicesDropdownFilter),
         ("rule", ChoicesDropdownFilter),
@@ -187,23 +208,21 @@ class HitLookAdmin(FactAdmin):
     service_errors = (NotPossible,)
     operations = look_operations()
     fields = (
-        ("state_label", "judge_label", "operator"),
-        ("rule_label", "score"),
-        ("reason", "waiting"),
+        ("state_label", "decided_by"),
+        ("why", "score"),
         ("hit_link", "campaign"),
         "message",
         ("created_at", "decided_at"),
         ("attempts", "error"),
         ("prompt_tokens", "completion_tokens"),
     )
-    readonly_fields = ("state_label", "judge_label", "rule_label", "waiting", "hit_link", "message")
+    readonly_fields = ("state_label", "decided_by", "why", "hit_link", "message")
 
     state_label = choice_label("state")
-    judge_label = choice_label("judge", "decided by")
 
-    @display(description="rule")
-    def rule_label(self, look: HitLook) -> str:
-        return tag(look.rule, look.get_rule_display()) if look.rule else ""
+    @display(description="decided by")
+    def decided_by(self, look: HitLook) -> str:
+        return _decided_by(look)
 
     @display(description="message")
     def excerpt(self, look: HitLook) -> str:
@@ -217,9 +236,9 @@ class HitLookAdmin(FactAdmin):
     def reason_label(self, look: HitLook) -> str:
         return clipped(look_waits(look) or look.reason)
 
-    @display(description="waits because")
-    def waiting(self, look: HitLook) -> str:
-        return waits(look_waits(look), look.due_at if look.error else None)
+    @display(description="reason")
+    def why(self, look: HitLook) -> str:
+        return _why(look)
 
     @display(description="hit")
     def hit_link(self, look: HitLook) -> str:

@@ -251,6 +251,7 @@ class TestThePanel:
         User.objects.get().user_permissions.add(Permission.objects.get(codename="change_hitlook"))
         shown = client.get(page).content.decode()
         assert "Let through" in shown and "Rejected" in shown
+        assert "Rules: Too short · The message has 5 words, fewer than 9." in shown
         assert client.post(decide).status_code == 302
         assert HitLook.objects.get().state == "passed" and reported() == 1
 
