@@ -34,7 +34,8 @@ from parser.second_look.senders import senders_of
 State = HitLook.State
 _FIELDS = (
     "enabled",
-    ("least_words", "most_characters", "most_links", "advert_chats"),
+    ("least_words", "most_characters"),
+    ("most_links", "advert_chats"),
     "blocked_senders",
     "use_llm",
     "instructions",
@@ -85,7 +86,9 @@ def _counts(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-add_section(Campaign, Section("parser/second_look.html", _counts, name="second_look", title="Second look"))
+add_section(
+    Campaign, Section("parser/second_look.html", _counts, name="second_look", title="Results of the second look")
+)
 
 
 @admin.register(SecondLook)

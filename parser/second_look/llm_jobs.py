@@ -62,7 +62,7 @@ def look_claim(*, hit_id: UUID, now: datetime) -> Claimed | None:
     """Claim a due hit and count its tokens. None if it is not due, claimed by another task, decided, or erased.
 
     A hit stays due while its campaign does not run. It is left to an operator if its attempts are used up, the last one
-    without a result, or if the campaign has no tokens left today.
+    without a result, if the message was deleted, or if the campaign has no tokens left today.
     """
     look = _claim(hit_id, now)
     if look is None:
@@ -75,7 +75,11 @@ def look_claim(*, hit_id: UUID, now: datetime) -> Claimed | None:
     if look.attempts > MOST_ATTEMPTS:
         _leave(look, f"The LLM did not answer: {look.error}, {MOST_ATTEMPTS} attempts in all.", now)
         return None
-    messages = look_prompt(name=campaign.name, instructions=chosen.instructions, text=look.hit.text)
+    if look.hit.deleted_at is not None:
+        _leave(look, "The message was deleted in the chat: the LLM was not asked.", now)
+        return None
+    text = look.hit.edited_text or look.hit.text
+    messages = look_prompt(name=campaign.name, instructions=chosen.instructions, text=text)
     reservation = tokens_reserve(campaign=campaign, tokens=tokens_at_most(messages), now=now)
     if reservation is None:
         _leave(look, f"The {chosen.daily_tokens} tokens for today are used up: the LLM was not asked.", now)

@@ -107,6 +107,26 @@ def test_a_low_score_rejects(world, llm, chosen):
     assert run(hear(world, OFFER)).state == "passed"
 
 
+def test_the_llm_judges_the_message_as_it_is_now(world, llm):
+    edited, deleted = hear(world), hear(world, f"{QUESTION} Anybody?")
+    Hit.objects.filter(pk=edited.pk).update(edited_text=OFFER, edited_at=timezone.now())
+    Hit.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
+    assert (run(edited).state, run(deleted).state) == ("rejected", "waiting")
+    assert "deleted" in deleted.reason and llm.request_count == 1
+
+
+def test_a_verdict_whose_event_cannot_be_written_is_asked_for_again(world, llm, monkeypatch):
+    def full(*_):
+        raise RuntimeError("no space left")
+
+    look = hear(world)
+    with monkeypatch.context() as broken:
+        broken.setattr("parser.second_look.decisions.publish_on_commit", full)
+        run(look)
+    assert (look.state, look.judge, reported()) == ("due", "", 0) and "RuntimeError" in look.error
+    assert run(look).state == "passed" and reported() == 1
+
+
 def test_a_rule_that_rejects_saves_the_request(world, llm):
     assert run(hear(world, "tea please")).rule == "too_short"
     assert llm.request_count == 0
