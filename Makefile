@@ -7,7 +7,7 @@ PYTEST_WORKERS ?= 3
 export PYTHONDONTWRITEBYTECODE =
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-unit chaos bench-bus bench-bots lint services stop clean
+.PHONY: help demo up test test-unit chaos bench-bus bench-bots bench-match lint services stop clean
 
 define LINT
 $(VENV)/ruff check .
@@ -59,6 +59,10 @@ bench-bots: ## 200 sessions in one bots worker, and the gate with a million deli
 	@$(PYTHON) bin/setup demo
 	@$(PYTHON) bin/services start
 	@$(VENV)/python -m bench.bots $(ARGS)
+
+bench-match: ## matching of keywords beside stems, regular expressions and Aho-Corasick (ARGS=--quick: fewer messages)
+	@$(PYTHON) bin/setup bench
+	@$(VENV)/python -m bench.match $(ARGS)
 
 lint: ## ruff, mypy, import-linter, migrations, deployment and compose checks
 	@$(PYTHON) bin/setup test

@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from hypothesis import HealthCheck, settings
 
 from tests import private
 from tests.support import Process
+
+# The same examples in every run, however slow the machine is. Remove `derandomize` to look for new ones.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tests")
 
 
 @pytest.hookimpl(wrapper=True)

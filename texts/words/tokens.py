@@ -30,8 +30,12 @@ _SIGN = "%‰°$€£¥©®™\u20a0-\u20bf\u2190-\u21ff\u2300-\u23ff\u25a0-\u2b
 _PIECE = re.compile(
     rf"(?P<name>(?<![\w@])@[a-z0-9_]+)|(?P<tag>(?<!\w)#\w+)|(?P<word>{_LETTER}+(?:'{_LETTER}+)*)|(?P<cjk>[{_CJK}])|(?P<sign>[{_SIGN}])"
 )
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.)(?:www\.)?([\w.-]*)\S*|([\w-]+(?:\.[\w-]+)*\.[a-z]{2,})/\S*")
+# Lengths are bounded and beginnings fixed, so that a long text without white space takes linear time.
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}")
+_LINK = re.compile(
+    r"(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://|(?<![\w.-])www\.)(?:www\.)?([\w.-]*)\S*"
+    r"|(?<![\w.-])([\w-]{1,63}(?:\.[\w-]{1,63}){0,5}\.[a-z]{2,24})/\S*"
+)
 # What most words of a chat look like.
 _SIMPLE = re.compile(r"[\"«“„(]?((?:[a-z\u00df-\u024f]+)|[\u0400-\u052f]+)[.,!?:;)\"»”…]*")
 # What may stand between two pieces of one token; the hyphen is left out of the token.
@@ -122,18 +126,22 @@ class _Reader:
 
     def read(self, start: int, end: int) -> None:
         """Links and mail addresses as a whole, and what is between them by pieces."""
-        text = self.text
-        while start < end:
-            link = _LINK.search(text, start, end) if "/" in text or "www." in text else None
-            mail = _MAIL.search(text, start, end) if "@" in text else None
-            whole = min(filter(None, (link, mail)), key=lambda match: match.start(), default=None)
-            self._pieces(start, whole.start() if whole else end)
-            if whole is None:
-                return
-            key = (whole[1] or whole[2] or "") if whole is link else whole[0]
+        for found in self._wholes():
+            if found.start() < start:
+                continue
+            self._pieces(start, found.start())
+            key = found[0] if found.re is _MAIL else (found[1] or found[2] or "")
             if key := key.strip("."):
-                self._word(key, whole.start(), whole.end())
-            start = whole.end()
+                self._word(key, found.start(), found.end())
+            start = found.end()
+        self._pieces(start, end)
+
+    def _wholes(self) -> list[re.Match[str]]:
+        """The links and mail addresses by their beginnings; some may overlap."""
+        text = self.text
+        links = _LINK.finditer(text) if "/" in text or "www." in text else ()
+        mails = _MAIL.finditer(text) if "@" in text else ()
+        return sorted([*links, *mails], key=re.Match.start)
 
     def _pieces(self, start: int, end: int) -> None:
         for match in _PIECE.finditer(self.text, start, end):
