@@ -29,6 +29,7 @@ from leads.models import CampaignManager
 from messaging.database.locks import rows_lock
 from notifier.models import Channel, Rule
 from parser.models import SecondLook, WatchedChat
+from parser.watching.moves import CHOSEN_FIELDS, account_chosen
 from scripts.models import Assignment
 
 # The key of the advisory lock for one seeding at a time. No other lock of the database uses this number.
@@ -182,9 +183,20 @@ def _watches(
     kept = []
     for watch in part.watches:
         for key in watch.chats:
-            where, values = {"campaign": campaign, "chat": chats[key]}, {"bot": bots[watch.bot]}
+            where = {"campaign": campaign, "chat": chats[key]}
+            values = _account_of(campaign, chats[key], bots[watch.bot])
             kept.append(put(report, WatchedChat, where, values, name=f"{campaign.slug}: {key}").pk)
     drop(report, campaign.watched_chats.exclude(pk__in=kept), name=f"{campaign.slug}: {{}}")
+
+
+def _account_of(campaign: Campaign, chat: Chat, bot: Bot) -> dict[str, Any]:
+    """The values of a watched chat with this account. Another account than the stored one ends a move of the chat."""
+    stored = WatchedChat.objects.filter(campaign=campaign, chat=chat).first()
+    if stored is None or stored.bot_id == bot.pk:
+        return {"bot": bot}
+    stored.bot = bot
+    account_chosen(stored)
+    return {name: getattr(stored, name) for name in CHOSEN_FIELDS}
 
 
 def _managers(report: Report, campaign: Campaign, part: CampaignPart, bots: Mapping[str, Bot]) -> None:

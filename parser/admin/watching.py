@@ -23,7 +23,7 @@ from parser.admin.balance import BalanceMixin
 from parser.models import WatchedChat
 from parser.selectors import chat_advice, chats_readable, parser_advice, parsers_choosable
 from parser.watching.accounts import account_choose
-from parser.watching.moves import account_chosen, chat_move, move_cancel
+from parser.watching.moves import CHOSEN_FIELDS, account_chosen, chat_move, move_cancel
 from parser.watching.waiting import statuses_of, with_facts
 
 
@@ -158,4 +158,4 @@ class WatchedChatAdmin(BalanceMixin):
     def save_model(self, request: HttpRequest, obj: WatchedChat, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if change and "bot" in form.changed_data:
-            obj.save(update_fields=["bot", "next_bot", "handover_at", "read_since"])
+            obj.save(update_fields=CHOSEN_FIELDS)

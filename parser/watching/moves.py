@@ -18,6 +18,8 @@ from parser.watching.accounts import accounts, standstill
 # reads its last messages this long after it. Both cover the difference between the database's clock and Telegram's.
 AHEAD = timedelta(seconds=60)
 AFTER = timedelta(seconds=30)
+# What `account_chosen` writes, and the account itself.
+CHOSEN_FIELDS = ("bot", "next_bot", "handover_at", "read_since")
 
 
 @transaction.atomic
@@ -56,7 +58,7 @@ def move_cancel(*, watch_id: int) -> None:
 
 
 def account_chosen(watch: WatchedChat) -> None:
-    """Prepare the row for saving after an operator has chosen its account by hand, which ends a move."""
+    """Prepare the row for saving with the account that an operator has chosen by hand, which ends a move."""
     took_over = watch.handover_at is not None and watch.bot_id == watch.next_bot_id
     # Messages of before were counted for the earlier account, as far as it had read them.
     watch.read_since = watch.handover_at if took_over else None if watch._state.adding else database_clock()

@@ -61,6 +61,19 @@ def rows() -> dict[str, list]:
     return {model.__name__: list(model.objects.order_by("pk").values()) for model in COUNTED}
 
 
+def test_another_account_for_a_watched_chat_ends_a_move_of_the_chat(seed, data):
+    seed(data)
+    spare = {"key": "spare", "phone": "+9996629999", "role": "parser"}
+    data["bots"].append(spare)
+    seed(data)
+    WatchedChat.objects.update(next_bot=Bot.objects.get(key="spare"), handover_at=timezone.now())
+    assert "0 updated" in seed(data) and not WatchedChat.objects.filter(next_bot=None).exists()
+    data["campaigns"][0]["watches"][0]["bot"] = "spare"
+    seed(data)
+    moved = WatchedChat.objects.filter(bot__key="spare", next_bot=None, handover_at=None, read_since__isnull=False)
+    assert moved.count() == WatchedChat.objects.count() > 0
+
+
 def test_everything_of_the_demo_is_made(seed):
     data = copy.deepcopy(GOOD)
     out = seed(data)
