@@ -7,7 +7,7 @@ from django.db.models import TextChoices
 from telegram.types import GENERAL_TOPIC, IncomingMessage
 
 
-class Outcome(TextChoices):
+class ReadOutcome(TextChoices):
     """What became of a message that was read. Only a message that was compared with keywords can be a hit."""
 
     COMPARED = "compared", "It was compared with the keywords."
@@ -41,34 +41,34 @@ def topic_taken(rule: TopicsRule, topics: Collection[int], topic_id: int | None)
 
 
 _AUTHORS = {
-    "bot": Outcome.BOT,
-    "deleted": Outcome.DELETED,
-    "channel": Outcome.CHANNEL,
-    "anonymous_admin": Outcome.ANONYMOUS_ADMIN,
-    "service": Outcome.SERVICE,
-    "unknown": Outcome.UNKNOWN,
+    "bot": ReadOutcome.BOT,
+    "deleted": ReadOutcome.DELETED,
+    "channel": ReadOutcome.CHANNEL,
+    "anonymous_admin": ReadOutcome.ANONYMOUS_ADMIN,
+    "service": ReadOutcome.SERVICE,
+    "unknown": ReadOutcome.UNKNOWN,
 }
 
 
-def outcome_of(message: IncomingMessage) -> Outcome:
+def outcome_of(message: IncomingMessage) -> ReadOutcome:
     """COMPARED if this message can be a hit, otherwise why it cannot."""
     author = message.author
     if message.outgoing:
-        return Outcome.OWN
+        return ReadOutcome.OWN
     if message.private or message.service or not message.text.strip():
-        return Outcome.NO_TEXT
+        return ReadOutcome.NO_TEXT
     if author.kind != "person":
         return _AUTHORS[author.kind]
     if message.from_user_id is None or message.from_user_id <= 0:
-        return Outcome.UNKNOWN
+        return ReadOutcome.UNKNOWN
     if author.scam or author.fake:
-        return Outcome.SCAM
+        return ReadOutcome.SCAM
     if message.via_bot_id is not None:
-        return Outcome.INLINE_BOT
-    return Outcome.FORWARDED if message.forwarded else Outcome.COMPARED
+        return ReadOutcome.INLINE_BOT
+    return ReadOutcome.FORWARDED if message.forwarded else ReadOutcome.COMPARED
 
 
 def why_no_hit(message: IncomingMessage) -> str:
     """Why this message cannot be a hit; "" if it can."""
     outcome = outcome_of(message)
-    return "" if outcome == Outcome.COMPARED else str(outcome.label)
+    return "" if outcome == ReadOutcome.COMPARED else str(outcome.label)

@@ -11,7 +11,7 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
-from parser.eligibility import Outcome, outcome_of, why_no_hit
+from parser.eligibility import ReadOutcome, outcome_of, why_no_hit
 from parser.hit_events import hit_event
 from parser.memory import Reason, memory_now
 from parser.models import Hit, WatchedChat
@@ -43,10 +43,10 @@ def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]], edited
         if not memory.watched(bot_id, message.peer_id):
             continue
         outcome, campaign_ids = outcome_of(message), memory.in_topic(bot_id, message)
-        if outcome == Outcome.COMPARED and not campaign_ids:
-            outcome = Outcome.TOPIC
+        if outcome == ReadOutcome.COMPARED and not campaign_ids:
+            outcome = ReadOutcome.TOPIC
         tally.add(bot_id, message, outcome)
-        if outcome == Outcome.COMPARED and memory.match(message.text, campaign_ids):
+        if outcome == ReadOutcome.COMPARED and memory.match(message.text, campaign_ids):
             hits += message_match(bot_id=bot_id, message=message, edited=edited)
     if not edited:
         tally.save()

@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Count, Q, Sum
 
 from campaigns.models import Chat
-from parser.eligibility import Outcome
+from parser.eligibility import ReadOutcome
 from parser.models import Hit, ReadTally, WatchedChat
 from telegram.types import IncomingMessage
 
@@ -37,13 +37,13 @@ class ReadCounts:
         # The messages of an album count as one, which was compared if one of them has a text.
         self._albums: dict[tuple[UUID, int, int], _Key] = {}
 
-    def add(self, bot_id: UUID, message: IncomingMessage, outcome: Outcome) -> None:
+    def add(self, bot_id: UUID, message: IncomingMessage, outcome: ReadOutcome) -> None:
         key = (bot_id, message.peer_id, message.sent_at.date(), outcome.value)
         if message.grouped_id is None:
             self._counts[key] += 1
             return
         album = (bot_id, message.peer_id, message.grouped_id)
-        if album not in self._albums or outcome != Outcome.NO_TEXT:
+        if album not in self._albums or outcome != ReadOutcome.NO_TEXT:
             self._albums[album] = key
 
     def save(self) -> None:
@@ -67,11 +67,11 @@ def chats_read(*, watched: Collection[WatchedChat], today: date) -> list[dict[st
 
 
 def _line(watched: WatchedChat, counts: Mapping[str, int], hits: int) -> dict[str, Any]:
-    others = [(outcome, number) for outcome, number in counts.items() if outcome != Outcome.COMPARED]
-    reasons = [(Outcome(outcome).label, number) for outcome, number in sorted(others, key=lambda pair: -pair[1])]
+    others = [(outcome, number) for outcome, number in counts.items() if outcome != ReadOutcome.COMPARED]
+    reasons = [(ReadOutcome(outcome).label, number) for outcome, number in sorted(others, key=lambda pair: -pair[1])]
     return {
         "watched": watched,
-        "compared": counts.get(Outcome.COMPARED, 0),
+        "compared": counts.get(ReadOutcome.COMPARED, 0),
         "left_out": sum(number for _, number in reasons),
         "reasons": reasons,
         "hits": hits,

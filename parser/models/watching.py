@@ -5,7 +5,7 @@ from django.db import models
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
-from parser.eligibility import Outcome, TopicsRule, topic_taken
+from parser.eligibility import ReadOutcome, TopicsRule, topic_taken
 
 
 class WatchedChat(models.Model):
@@ -78,7 +78,7 @@ class ReadTally(models.Model):
     bot = models.ForeignKey(Bot, on_delete=models.CASCADE, related_name="tallies", verbose_name="account")
     peer_id = models.BigIntegerField("Telegram chat id", help_text="The chat's marked id")
     day = models.DateField(help_text="The day on which the messages were sent, in UTC")
-    outcome = models.CharField(max_length=20, choices=Outcome)
+    outcome = models.CharField(max_length=20, choices=ReadOutcome)
     number = models.BigIntegerField("messages", help_text="An album counts as one message")
 
     class Meta:
