@@ -22,6 +22,8 @@ SESSION_DAYS = 0
 REQUEST_COUNT_DAYS = 1
 # Counts of messages that parsers have read, for the operators' pages.
 TALLY_DAYS = 90
+# Posts of channels whose comments are read: later comments are left out.
+POST_DAYS = 180
 # Rows per statement: few, so that locks are short and little is repeated if the worker stops.
 BATCH = 5_000
 
@@ -32,6 +34,7 @@ _TABLES = (
     ("messaging_handlingfailure", "id", "created_at", FAILURE_DAYS),
     ("django_session", "session_key", "expire_date", SESSION_DAYS),
     ("axes_accessattempt", "id", "attempt_time", LOGIN_FAILURE_DAYS),
+    ("parser_discussionpost", "id", "created_at", POST_DAYS),
     ("parser_readtally", "id", "day", TALLY_DAYS),
     ("coolthing_site_requestcount", "id", "ends_at", REQUEST_COUNT_DAYS),
 )

@@ -21,6 +21,7 @@ class ReadOutcome(TextChoices):
     UNKNOWN = "unknown", "Telegram does not show its author."
     SCAM = "scam", "Telegram marks its author as scam or fake."
     INLINE_BOT = "inline_bot", "An inline bot wrote its text."
+    NO_COMMENT = "no_comment", "It is in a channel's discussion group, and is no comment on a post that was read."
     TOPIC = "topic", "It is in a topic that is left out."
     FORWARDED = "forwarded", "It was forwarded: its sender did not write the text."
 

@@ -14,6 +14,7 @@ from typing import TypedDict
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q
 
 from parser.eligibility import TopicsRule, topic_taken
 from parser.keywords.compiling import Term, compile_known_terms
@@ -54,6 +55,8 @@ class Memory:
     index: KeywordIndex[UUID]
     # Watches that leave out topics, by place and campaign.
     rules: Mapping[Place, Mapping[UUID, Topics]] = field(default_factory=dict)
+    # Discussion groups, with the campaigns that watch only the comments there.
+    comments: Mapping[Place, frozenset[UUID]] = field(default_factory=dict)
 
     def watched(self, bot_id: UUID, telegram_id: int) -> frozenset[UUID]:
         """The campaigns that watch the chat with this account, in force or not."""
@@ -98,9 +101,9 @@ def memory_now() -> Memory:
         return memory
     with _lock:
         # What is read now may be newer than the version: then the next call reads it again.
-        watching, rules = _watching(), _rules()
+        watching, rules, comments = _watching(), _rules(), _comments()
         _index_update(_memory.index, frozenset[UUID]().union(*watching.values()))
-        _memory = Memory(version, watching, _memory.index, rules)
+        _memory = Memory(version, watching, _memory.index, rules, comments)
         return _memory
 
 
@@ -123,13 +126,29 @@ def _version() -> Version:
 def _watching() -> dict[Place, frozenset[UUID]]:
     found: dict[Place, set[UUID]] = {}
     rows = WatchedChat.objects.values_list(
-        "bot_id", "next_bot_id", "campaign_id", "chat__telegram_id", "chat__upgraded_from_id"
+        "bot_id", "next_bot_id", "campaign_id", "chat__telegram_id", "chat__upgraded_from_id", "chat__discussion_id"
     )
     for bot_id, next_id, campaign_id, *ids in rows:
         places = product(filter(None, (bot_id, next_id)), filter(None, ids))
         for place in places:
             found.setdefault(place, set()).add(campaign_id)
     return {place: frozenset(campaigns) for place, campaigns in found.items()}
+
+
+def _comments() -> dict[Place, frozenset[UUID]]:
+    found: dict[Place, set[UUID]] = {}
+    whole: dict[Place, set[UUID]] = {}
+    watches = WatchedChat.objects.select_related("chat")
+    groups = set(watches.exclude(chat__discussion_id=None).values_list("chat__discussion_id", flat=True))
+    if not groups:
+        return {}
+    for watch in watches.filter(Q(chat__discussion_id__in=groups) | Q(chat__telegram_id__in=groups)):
+        for bot_id in filter(None, (watch.bot_id, watch.next_bot_id)):
+            if watch.chat.discussion_id is not None:
+                found.setdefault((bot_id, watch.chat.discussion_id), set()).add(watch.campaign_id)
+            for telegram_id in watch.chat.telegram_ids & groups:
+                whole.setdefault((bot_id, telegram_id), set()).add(watch.campaign_id)
+    return {place: frozenset(campaigns - whole.get(place, set())) for place, campaigns in found.items()}
 
 
 def _rules() -> dict[Place, dict[UUID, Topics]]:

@@ -28,11 +28,16 @@ def campaigns_watching(*, bot_id: UUID, telegram_id: int, sent_at: datetime) -> 
     until = Q(handover_at=None) | Q(handover_at__gte=sent_at)
     since = Q(read_since=None) | Q(read_since__lt=sent_at)
     mine = Q(bot_id=bot_id) & until & since | Q(next_bot_id=bot_id, handover_at__lt=sent_at)
-    watches = _watches(permitted).filter(mine, at_telegram([telegram_id], path="chat__"), _able(bot_id))
+    watches = _watches(permitted).filter(mine, _read_as(telegram_id), _able(bot_id))
     found = list(watches.select_related("chat").order_by("campaign_id"))
     for watch in found:
         watch.bot_id = bot_id
     return found
+
+
+def _read_as(telegram_id: int) -> Q:
+    """Watches of the chat with this marked id, and of the channel whose discussion group it is."""
+    return at_telegram([telegram_id], path="chat__") | Q(chat__discussion_id=telegram_id)
 
 
 def watches_given(bot_ids: Collection[UUID] | None = None) -> list[tuple[UUID, UUID, UUID]]:

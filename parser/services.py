@@ -11,9 +11,10 @@ from campaigns.suppressions.lookup import is_erased
 from campaigns.suppressions.recording import erased_resolve
 from campaigns.suppressions.registry import Seen
 from messaging.publishing.outbox import publish_on_commit
+from parser.comments import is_comment, posts_known, posts_record
 from parser.eligibility import ReadOutcome, outcome_of, why_no_hit
 from parser.hit_events import hit_event
-from parser.memory import Reason, memory_now
+from parser.memory import Memory, Reason, memory_now
 from parser.models import Hit, WatchedChat
 from parser.repeats import first_hit, is_repeat, repeat_record, text_key
 from parser.second_look.recording import hits_look
@@ -37,20 +38,36 @@ def messages_match(*, messages: Mapping[UUID, Sequence[IncomingMessage]], edited
 
     Messages that match no keyword of any campaign cost two statements together.
     """
-    memory, tally = memory_now(), ReadCounts()
+    memory, counts = memory_now(), ReadCounts()
+    everything = [(bot_id, message) for bot_id, read in messages.items() for message in read]
+    in_groups = [each for bot_id, each in everything if (bot_id, each.peer_id) in memory.comments]
+    posts_record(in_groups)
+    posts = posts_known(in_groups)
     hits: list[Hit] = []
-    for bot_id, message in ((bot_id, message) for bot_id, read in messages.items() for message in read):
+    for bot_id, message in everything:
         if not memory.watched(bot_id, message.peer_id):
             continue
-        outcome, campaign_ids = outcome_of(message), memory.in_topic(bot_id, message)
-        if outcome == ReadOutcome.COMPARED and not campaign_ids:
-            outcome = ReadOutcome.TOPIC
-        tally.add(bot_id, message, outcome)
+        outcome, campaign_ids = _campaigns_for(memory, bot_id, message, posts)
+        counts.add(bot_id, message, outcome)
         if outcome == ReadOutcome.COMPARED and memory.match(message.text, campaign_ids):
             hits += message_match(bot_id=bot_id, message=message, edited=edited)
     if not edited:
-        tally.save()
+        counts.save()
     return hits
+
+
+def _campaigns_for(
+    memory: Memory, bot_id: UUID, message: IncomingMessage, posts: set[tuple[int, int]]
+) -> tuple[ReadOutcome, frozenset[UUID]]:
+    """What becomes of a message in a watched chat, and the campaigns whose keywords it is compared with."""
+    outcome, campaigns = outcome_of(message), memory.watched(bot_id, message.peer_id)
+    if outcome == ReadOutcome.COMPARED and memory.comments and (message.peer_id, message.thread_id) not in posts:
+        campaigns -= memory.comments.get((bot_id, message.peer_id), frozenset())
+        outcome = outcome if campaigns else ReadOutcome.NO_COMMENT
+    if outcome == ReadOutcome.COMPARED and memory.rules:
+        campaigns &= memory.in_topic(bot_id, message)
+        outcome = outcome if campaigns else ReadOutcome.TOPIC
+    return outcome, campaigns
 
 
 @transaction.atomic
@@ -70,7 +87,7 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     watches = campaigns_watching(bot_id=bot_id, telegram_id=message.peer_id, sent_at=message.sent_at)
     if not watches or is_own_account(telegram_user_id=author, username=message.from_username):
         return []
-    found = _matching([watch for watch in watches if watch.takes(message.topic_id)], message.text)
+    found = _matching(_taking(watches, message), message.text)
     if not found:
         return []
     erasures_lock_shared()
@@ -82,6 +99,14 @@ def message_match(*, bot_id: UUID, message: IncomingMessage, edited: bool = Fals
     hits = [hit for watch, reasons in found if (hit := _hit_record(watch, message, author, reasons, edited))]
     publish_on_commit(*map(hit_event, hits_look(hits=hits)))
     return hits
+
+
+def _taking(watches: Sequence[WatchedChat], message: IncomingMessage) -> list[WatchedChat]:
+    """The watches that read this message: one of each campaign, the chat's own before that of its channel."""
+    own = {watch.campaign_id: watch for watch in watches if not watch.is_of_discussion(message.peer_id)}
+    others = {watch.campaign_id: watch for watch in watches if watch.campaign_id not in own}
+    commented = list(others.values()) if others and is_comment(message) else []
+    return [watch for watch in [*own.values(), *commented] if watch.takes(message.topic_id)]
 
 
 def _matching(watches: Sequence[WatchedChat], text: str) -> list[tuple[WatchedChat, list[Reason]]]:

@@ -13,7 +13,6 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Q, Sum
 
-from campaigns.models import Chat
 from parser.eligibility import ReadOutcome
 from parser.models import Hit, ReadTally, WatchedChat
 from telegram.types import IncomingMessage
@@ -79,7 +78,7 @@ def _line(watched: WatchedChat, counts: Mapping[str, int], hits: int) -> dict[st
 
 
 def _counts(watched: Collection[WatchedChat], since: date) -> dict[tuple[UUID, UUID], dict[str, int]]:
-    chats = {peer_id: each.chat_id for each in watched for peer_id in _ids(each.chat)}
+    chats = {peer_id: each.chat_id for each in watched for peer_id in each.chat.ids_read}
     rows = ReadTally.objects.filter(
         bot_id__in={each.bot_id for each in watched}, peer_id__in=list(chats), day__gte=since
     )
@@ -95,7 +94,3 @@ def _hits(watched: Collection[WatchedChat], since: date) -> dict[UUID, int]:
         of |= Q(campaign_id=each.campaign_id, chat_id=each.chat_id)
     recent = Hit.objects.filter(of, said_at__gte=datetime.combine(since, time.min, UTC))
     return dict(recent.values_list("chat_id").annotate(number=Count("pk")))
-
-
-def _ids(chat: Chat) -> list[int]:
-    return [peer_id for peer_id in (chat.telegram_id, chat.upgraded_from_id) if peer_id is not None]

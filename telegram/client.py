@@ -17,6 +17,7 @@ from telegram.connection.config import new_client
 from telegram.connection.session_store import StoredSession, UnreadableSession
 from telegram.convert import incoming, message_now, new_message, now, sent
 from telegram.dialogs import list_dialogs
+from telegram.discussions import discussion_of
 from telegram.error_mapping import map_error
 from telegram.errors import AlreadySent, BotDead, PermanentError, TelegramError, TransientError
 from telegram.histories import find_newest, messages_after, messages_before, newest_messages, people_in
@@ -294,6 +295,11 @@ class TelegramAccount:
         people = people_in(answer)
         found = [self._incoming(message, people) for message in messages]
         return [message for message in found if message is not None]
+
+    @within(REQUEST_TIMEOUT)
+    async def discussion(self, peer_id: int) -> ResolvedChat | None:
+        """The discussion group of this channel; None for a channel without one, and for groups."""
+        return await discussion_of(self._client, await self._peer(peer_id))
 
     @within(PAGES_LIMIT)
     async def topics(self, peer_id: int) -> dict[int, str]:

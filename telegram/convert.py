@@ -41,6 +41,8 @@ def incoming(message: Any, entities: Mapping[int, Any], self_id: int, known: Kno
         forwarded=getattr(message, "fwd_from", None) is not None,
         grouped_id=getattr(message, "grouped_id", None),
         topic_id=_topic(getattr(message, "reply_to", None)),
+        thread_id=_thread(getattr(message, "reply_to", None)),
+        is_post=_is_post(getattr(message, "fwd_from", None)),
     )
 
 
@@ -68,6 +70,17 @@ def _topic(header: Any) -> int | None:
     if not isinstance(header, types.MessageReplyHeader) or not header.forum_topic:
         return None
     return header.reply_to_top_id or header.reply_to_msg_id
+
+
+def _thread(header: Any) -> int | None:
+    if not isinstance(header, types.MessageReplyHeader) or header.forum_topic:
+        return None
+    return header.reply_to_top_id or header.reply_to_msg_id
+
+
+def _is_post(forward: Any) -> bool:
+    """Whether Telegram itself has forwarded this channel's post to the discussion group."""
+    return getattr(forward, "channel_post", None) is not None and getattr(forward, "saved_from_peer", None) is not None
 
 
 def new_message(update: Any, self_id: int) -> Any:
@@ -170,7 +183,8 @@ def sent(result: Any, random_id: int, user_id: int | None) -> SentMessage | None
 def resolved_chat(chat: Any) -> ResolvedChat | None:
     """A group or supergroup that the account may read; None for anything else."""
     if isinstance(chat, types.Channel):
-        return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title, left=bool(chat.left))
+        channel = bool(chat.broadcast)
+        return ResolvedChat(utils.get_peer_id(chat), "supergroup", chat.title, left=bool(chat.left), channel=channel)
     if isinstance(chat, types.Chat):
         return ResolvedChat(utils.get_peer_id(chat), "group", chat.title)
     return None

@@ -120,7 +120,8 @@ def _entities(page: Any) -> dict[int, Any]:
 def _dialog(peer_id: int, raw: Any, entity: Any) -> Dialog:
     names, upgraded = tuple(usernames_in(entity)), getattr(entity, "migrated_to", None) is not None
     forum = bool(getattr(entity, "forum", False))
-    return Dialog(peer_id, raw.top_message, utils.get_display_name(entity), _kind(entity), names, upgraded, forum)
+    kind, channel = _kind(entity), bool(getattr(entity, "broadcast", False))
+    return Dialog(peer_id, raw.top_message, utils.get_display_name(entity), kind, names, upgraded, forum, channel)
 
 
 def _kind(entity: Any) -> Any:

@@ -67,7 +67,8 @@ class IncomingMessage:
     account sent the message, even if Telegram shows a channel as the author. `from_user_id` is None if Telegram shows
     no user as the author. If `via_bot_id` (an inline bot wrote the text) or `forwarded` is set, the author did not
     write the text. Messages with the same `grouped_id` form one album. `topic_id` is the forum's topic; None outside
-    forums and in the topic General.
+    forums and in the topic General. `thread_id` is the message that began the thread of replies, outside forums: in a
+    discussion group, for comments, the forwarded post. `is_post`: it is such a post, which Telegram has forwarded.
     """
 
     peer_id: int
@@ -87,6 +88,8 @@ class IncomingMessage:
     forwarded: bool = False
     grouped_id: int | None = None
     topic_id: int | None = None
+    thread_id: int | None = None
+    is_post: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,7 @@ class ResolvedChat:
 
     `upgraded_from`: the marked id of the basic group that became this supergroup, if known. `left`: the
     account is known not to be in the chat. `joined`: the account has joined the chat just now.
+    `channel`: only admins post there.
     """
 
     telegram_id: int
@@ -151,6 +155,7 @@ class ResolvedChat:
     upgraded_from: int | None = None
     left: bool = False
     joined: bool = False
+    channel: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ class Dialog:
     """An entry of the account's list of chats: a chat that it is a member of, or a private chat with a person.
 
     `usernames` are all usernames that lead to the chat, without @. `upgraded`: a basic group that is a supergroup now.
-    `forum`: the supergroup has topics.
+    `forum`: the supergroup has topics. `channel`: only admins post there.
     """
 
     peer_id: int
@@ -168,6 +173,7 @@ class Dialog:
     usernames: tuple[str, ...] = ()
     upgraded: bool = False
     forum: bool = False
+    channel: bool = False
 
 
 @dataclass(frozen=True)

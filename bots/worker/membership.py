@@ -15,6 +15,7 @@ from bots.chats.joins import join_claim
 from bots.chats.permission_suspension import presence_ended, presence_record, was_present
 from bots.worker.cursors import chats_forget
 from bots.worker.dialog_listing import list_refused
+from bots.worker.discussions import Discussions
 from bots.worker.executor import in_db
 from bots.worker.reading import Reading
 from bots.worker.reference_confirming import ReferenceChecks
@@ -86,11 +87,15 @@ class Membership:
         self._checked: set[tuple[UUID, str]] = set()
         # On time.monotonic(): Telegram does not let the account enter chats before this moment.
         self._no_entry_before = 0.0
+        # Channels among `chats`; their discussion groups are read too.
+        self._channels: dict[UUID, int] = {}
+        self._discussions = Discussions(reading)
         self._references = ReferenceChecks(self._reader.bot_id)
 
     async def begin(self, dialogs: Iterable[Dialog]) -> None:
         """Start a new connection with the account's list of chats."""
         self._list(dialogs)
+        self._discussions.begin()
         # An admin may have approved the bot while it was disconnected.
         self.retry_approvals()
         left = await in_db(flood_wait_seconds, bot_id=self._reader.bot_id, methods=JOIN_METHODS)
@@ -135,10 +140,21 @@ class Membership:
             if not (_waits(chat) or self._settled(chat) or self._later(chat)):
                 await self._enter(account, chat)
         await self._show()
+        await self._read_comments(account)
         ends = await in_db(
             self._reader.handler.chats_looked_after, bot_id=self._reader.bot_id, at_end=frozenset(self._reading.at_end)
         )
         self._reading.read_to_ends(ends)
+
+    async def _read_comments(self, account: TelegramAccount) -> None:
+        if not self._reader.handler.reads_chats:
+            return
+        may_join = self._no_entry_before <= time.monotonic()
+        may_join = may_join and not await in_db(is_restricted, bot_id=self._reader.bot_id) if self._channels else False
+        try:
+            await self._discussions.look_after(account, self._channels, may_join=may_join)
+        except RetryAfter as error:
+            await self._wait(error)
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
         """Check changed references. Returns whether the set of wanted chats may have changed."""
@@ -176,7 +192,8 @@ class Membership:
         ids, waiting = {chat.pk for chat in wanted}, {chat.pk for chat in wanted if _waits(chat)}
         self.chats = {chat: peer for chat, peer in self.chats.items() if chat in ids - waiting}
         self._paced = {chat: until for chat, until in self._paced.items() if chat in ids}
-        self._reading.keep_only(set(self.chats.values()))
+        self._channels = {chat: peer for chat, peer in self._channels.items() if chat in self.chats}
+        self._reading.keep_only(set(self.chats.values()) | self._discussions.keep_only(self.chats))
         for chat_id in (self._not_before.keys() | self._waiting_for_approval) - ids - self._led_elsewhere:
             self._not_before.pop(chat_id, None)
             self._waiting_for_approval.discard(chat_id)
@@ -186,7 +203,7 @@ class Membership:
             self._led_elsewhere.discard(chat_id)
             self._not_before.pop(chat_id, None)
         if self._reader.handler.reads_chats and ids != self._wanted:
-            but = {telegram_id for chat in wanted for telegram_id in chat.telegram_ids}
+            but = {telegram_id for chat in wanted for telegram_id in chat.ids_read}
             await in_db(chats_forget, bot_id=self._reader.bot_id, but=but)
             self._wanted = ids
 
@@ -211,6 +228,8 @@ class Membership:
 
     async def _entered(self, chat: Chat, found: ResolvedChat) -> None:
         self.chats[chat.pk] = found.telegram_id
+        if found.channel:
+            self._channels[chat.pk] = found.telegram_id
         self._checked.add((chat.pk, chat.reference))
         self._refusals.pop((chat.pk, chat.reference), None)
         self._to_confirm.discard(chat.pk)
@@ -255,7 +274,7 @@ class Membership:
         dialog = self._dialogs.get(known) if known is not None and known not in self.upgraded else None
         if dialog is not None and (dialog.kind == "group" or dialog.kind == "supergroup"):
             await self._check_name(account, chat, dialog)
-            return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title)
+            return ResolvedChat(dialog.peer_id, dialog.kind, dialog.title, channel=dialog.channel)
         upgraded = await self._upgraded(account, chat)
         if upgraded is not None and not upgraded.left:
             return upgraded

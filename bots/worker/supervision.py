@@ -117,7 +117,7 @@ def unread_chats_forget(role: str, now: datetime) -> None:
 
     def forget(bot_id: UUID) -> None:
         chats = handler.chats(bot_id) if bot_id in wanted else []
-        chats_forget(bot_id=bot_id, but={telegram_id for chat in chats for telegram_id in chat.telegram_ids})
+        chats_forget(bot_id=bot_id, but={telegram_id for chat in chats for telegram_id in chat.ids_read})
 
     for_each(list(idle.values_list("pk", flat=True)), forget, what="bot")
 

@@ -113,12 +113,12 @@ class ChatAdmin(PolicyAdmin):
     )
     search_fields = ("key", "title", "reference", "=telegram_id", "=upgraded_from_id")
     ordering = ("key",)
-    readonly_fields = ("telegram_id", "kind", "upgraded_from_id", "upgraded_at", "doubt", "created_at")
+    readonly_fields = ("telegram_id", "kind", "discussion_id", "upgraded_from_id", "upgraded_at", "doubt", "created_at")
     fieldsets = (
         (None, {"fields": (("key", "reference"), "doubt", "title", "label")}),
         (
             "Data from Telegram",
-            {"fields": (("telegram_id", "kind"), ("upgraded_from_id", "upgraded_at"), "created_at")},
+            {"fields": (("telegram_id", "kind"), ("upgraded_from_id", "upgraded_at"), ("discussion_id", "created_at"))},
         ),
     )
     service_errors = (NotPossible,)

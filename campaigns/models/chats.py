@@ -52,6 +52,14 @@ class Chat(models.Model):
         "the id",
     )
     title = models.CharField(max_length=200, blank=True, default="")
+    discussion_id = models.BigIntegerField(
+        "discussion group",
+        null=True,
+        blank=True,
+        help_text="Marked id of the channel's discussion group, which contains the comments on the channel's posts. "
+        "Parsers that watch the channel join the group and read only the comments; the channel's permission covers "
+        "these. For anything else in the group, add the group as a chat and record its owner's permission",
+    )
     label = models.CharField(
         max_length=300,
         blank=True,
@@ -78,6 +86,11 @@ class Chat(models.Model):
 
     def __str__(self) -> str:
         return self.title or self.reference
+
+    @property
+    def ids_read(self) -> set[int]:
+        """The marked ids under which the chat's messages are read: `telegram_ids` and the discussion group's."""
+        return self.telegram_ids | ({self.discussion_id} if self.discussion_id is not None else set())
 
     @property
     def telegram_ids(self) -> set[int]:

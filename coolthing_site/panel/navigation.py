@@ -72,6 +72,7 @@ GROUPS: dict[str, tuple[Page, ...]] = {
         Page("parser.SecondLook", "rule", "Second look settings"),
         Page("parser.WatchedChat", "visibility"),
         Page("parser.ReadTally", "bar_chart"),
+        Page("parser.DiscussionPost", "comment"),
         Page("leads.CampaignManager", "support_agent", "Managers"),
     ),
     "Bus": (

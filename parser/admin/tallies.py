@@ -10,8 +10,9 @@ from campaigns.models import Campaign
 from messaging.database.clock import database_clock
 from panelkit.base import FactAdmin
 from panelkit.labels import choice_label
+from panelkit.lists.filters import RangeDateTimeFilter
 from panelkit.registry import Section, add_section
-from parser.models import ReadTally, WatchedChat
+from parser.models import DiscussionPost, ReadTally, WatchedChat
 from parser.tallies import DAYS_SHOWN, chats_read
 
 # Watched chats in the section of a campaign's page.
@@ -42,3 +43,12 @@ class ReadTallyAdmin(FactAdmin):
     ordering = ("-day", "-id")
 
     outcome_label = choice_label("outcome")
+
+
+@admin.register(DiscussionPost)
+class DiscussionPostAdmin(FactAdmin):
+    empty_hint = "Posts of watched channels, as Telegram forwards them to the discussion groups, are listed here."
+    list_display = ("created_at", "peer_id", "message_id")
+    list_filter = (("created_at", RangeDateTimeFilter),)
+    search_fields = ("=peer_id", "=message_id")
+    ordering = ("-created_at",)

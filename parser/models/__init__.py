@@ -5,11 +5,12 @@ from parser.models.hits import Hit, HitRepeat
 from parser.models.keywords import Keyword, MatchingSettings
 from parser.models.lab import GoldenText, KeywordVersion, Verdict
 from parser.models.second_look import HitLook, SecondLook
-from parser.models.watching import ReadTally, WatchedChat
+from parser.models.watching import DiscussionPost, ReadTally, WatchedChat
 
 __all__ = [
     "Backtest",
     "BacktestMatch",
+    "DiscussionPost",
     "GoldenText",
     "Hit",
     "HitLook",

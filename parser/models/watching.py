@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from bots.models import Bot
 from campaigns.models import Campaign, Chat
@@ -64,6 +65,10 @@ class WatchedChat(models.Model):
     def __str__(self) -> str:
         return f"{self.chat} for {self.campaign}"
 
+    def is_of_discussion(self, peer_id: int) -> bool:
+        """Whether this marked id is the channel's discussion group, of which only the comments are read."""
+        return peer_id == self.chat.discussion_id and peer_id not in self.chat.telegram_ids
+
     def takes(self, topic_id: int | None) -> bool:
         """Whether messages in this topic are compared; None is the topic General, or a chat without topics."""
         return topic_taken(TopicsRule(self.topics_rule), self.topics, topic_id)
@@ -91,3 +96,20 @@ class ReadTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number} on {self.day}: {self.get_outcome_display()}"
+
+
+class DiscussionPost(models.Model):
+    """A channel's post that Telegram has forwarded to the channel's discussion group. Comments are replies to it."""
+
+    peer_id = models.BigIntegerField("discussion group", help_text="The group's marked id")
+    message_id = models.BigIntegerField("post", help_text="The number of the forwarded post in the group")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "post with comments"
+        verbose_name_plural = "posts with comments"
+        constraints = [models.UniqueConstraint(fields=["peer_id", "message_id"], name="one_row_per_post")]
+        indexes = [models.Index(fields=["-created_at"], name="posts_newest")]
+
+    def __str__(self) -> str:
+        return f"post {self.message_id} in {self.peer_id}"

@@ -38,6 +38,13 @@ class NewChat(Strict):
     forum: bool = False
 
 
+class Discussion(Strict):
+    """The supergroup `group` becomes the discussion group of `channel`."""
+
+    channel: Name
+    group: Name
+
+
 class NewTopic(Strict):
     """`user` begins a topic in a forum."""
 

@@ -12,6 +12,7 @@ from sandbox.control.bodies import (
     Collecting,
     Deleted,
     Described,
+    Discussion,
     Edited,
     HandingOver,
     Name,
@@ -30,7 +31,7 @@ from sandbox.control.bodies import (
 from sandbox.mtproto.logins.tokens import token_of
 from sandbox.mtproto.rpc_errors import RpcFailure
 from sandbox.mtproto.server import MtprotoServer
-from sandbox.world.actions import authors, membership, message_changes, sending, topics, usernames
+from sandbox.world.actions import authors, discussions, membership, message_changes, sending, topics, usernames
 from sandbox.world.actions.upgrades import upgrade
 from sandbox.world.entities import Chat, LedgerEntry, User
 from sandbox.world.faults import Fault, FaultBook
@@ -171,6 +172,11 @@ class Control:
         new = upgrade(self._world, (await body_of(request, Upgrade)).chat)
         return web.json_response(_chat(new), status=201)
 
+    async def set_discussion(self, request: web.Request) -> web.Response:
+        body = await body_of(request, Discussion)
+        discussions.discussion_set(self._world, self._id(body.channel), self._id(body.group))
+        return web.Response(status=204)
+
     async def begin_topic(self, request: web.Request) -> web.Response:
         """Answers with the id of the topic's root."""
         body = await body_of(request, NewTopic)
@@ -282,5 +288,6 @@ def _chat(chat: Chat) -> dict[str, Any]:
         "owner": chat.owner,
         "migrated_to": chat.migrated_to,
         "migrated_from": chat.migrated_from,
+        "linked": chat.linked,
         "members": list(chat.members),
     }

@@ -27,6 +27,7 @@ def add_control_routes(app: web.Application, sandbox: ControlledSandbox) -> None
         "/approve": control.approve,
         "/upgrade": control.upgrade,
         "/topics": control.begin_topic,
+        "/discussions": control.set_discussion,
         "/rename": control.rename,
         "/hand_over": control.hand_over,
         "/collect": control.collect,

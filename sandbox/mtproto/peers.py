@@ -51,7 +51,9 @@ def readable_channel(call: RpcCall, wanted: Any) -> Chat:
 
 
 def readable(call: RpcCall, chat: Chat) -> Chat:
-    if call.user_id in chat.members or chat.is_public:
+    """The chat, if the caller may look into it. A channel's subscribers may look into its discussion group."""
+    linked = call.world.chats[chat.linked] if chat.linked is not None else chat
+    if call.user_id in chat.members or chat.is_public or call.user_id in linked.members:
         return chat
     raise RpcFailure("CHANNEL_PRIVATE" if chat.is_channel else "PEER_ID_INVALID")
 

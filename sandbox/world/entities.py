@@ -70,6 +70,8 @@ class Chat:
     forum: bool = False
     topics: dict[int, str] = field(default_factory=dict)
     collectibles: list[Collectible] = field(default_factory=list)
+    # The marked id of a channel's discussion group, and of a discussion group's channel.
+    linked: int | None = None
 
     @property
     def is_public(self) -> bool:
@@ -100,9 +102,9 @@ class LedgerEntry:
 
     In private chats and basic groups every account numbers messages itself (`message_ids`: account → number); in a
     supergroup a message has one number for all members (`channel_message_id`). `reply_to` is the `seq` of the entry
-    that the message replies to, `topic` the root message of its forum topic. `repeats` counts how often a client sent
-    the same (from_user, random_id) again. Later changes are in `edits` (later texts), `deleted` (for all users) and
-    `reactions` (user → emoji); `text` is always the text that was sent.
+    that the message replies to, `topic` the root message of its forum topic, or the post that it comments on.
+    `repeats` counts how often a client sent the same (from_user, random_id) again. Later changes are in `edits` (later
+    texts), `deleted` (for all users) and `reactions` (user → emoji); `text` is always the text that was sent.
     """
 
     seq: int

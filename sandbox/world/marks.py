@@ -9,11 +9,13 @@ class Forward:
     """The origin of a forwarded message, which was sent at `at`.
 
     `author` is a user id or a marked chat id; None if the author hides the account, so that only `name` is shown.
+    `post`: the number of a channel's post that Telegram has forwarded to the channel's discussion group.
     """
 
     at: float
     author: int | None = None
     name: str = ""
+    post: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

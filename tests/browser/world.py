@@ -54,6 +54,7 @@ from notifier.models import Channel, Notification, Rule
 from parser.models import (
     Backtest,
     BacktestMatch,
+    DiscussionPost,
     GoldenText,
     Hit,
     HitLook,
@@ -199,6 +200,7 @@ def _parser(world: SimpleNamespace) -> None:
     WatchedChat.objects.create(campaign=world.campaign, chat=world.chats[1], bot=world.parser_bot)
     SecondLook.objects.create(campaign=world.campaign, use_llm=True, instructions="They want to buy bread.")
     counted = {"bot": world.parser_bot, "peer_id": world.chats[1].telegram_id or -100123, "day": world.now.date()}
+    DiscussionPost.objects.create(peer_id=-100125, message_id=8)
     ForumTopic.objects.create(chat=world.chats[1], topic_id=4, title="Bread")
     ReadTally.objects.create(**counted, outcome="compared", number=40)
     ReadTally.objects.create(**counted, outcome="forwarded", number=12)

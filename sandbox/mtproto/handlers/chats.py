@@ -32,9 +32,7 @@ def join(call: RpcCall, chat: Chat, action: Action) -> Any:
 @handles(functions.channels.JoinChannelRequest)
 def join_channel(call: RpcCall, request: Any) -> Any:
     chat = peers.channel(call, request.channel)
-    if call.user_id not in chat.members and not chat.is_public:
-        raise RpcFailure("CHANNEL_PRIVATE")
-    return join(call, chat, "joined")
+    return join(call, peers.readable(call, chat), "joined")
 
 
 @handles(functions.channels.LeaveChannelRequest)
@@ -140,9 +138,18 @@ def get_full_channel(call: RpcCall, request: Any) -> Any:
         pts=box.pts,
         participants_count=len(chat.members),
         can_view_participants=True,
+        linked_chat_id=_linked(call, view, chat),
         **_migrated_from(call, view, chat),
     )
     return types.messages.ChatFull(full, chats=view.chats, users=[])
+
+
+def _linked(call: RpcCall, view: View, chat: Chat) -> int | None:
+    """The channel's discussion group, or the group's channel."""
+    if chat.linked is None:
+        return None
+    view.mention(chat.linked)
+    return call.world.chats[chat.linked].bare_id
 
 
 def _migrated_from(call: RpcCall, view: View, chat: Chat) -> dict[str, Any]:

@@ -32,10 +32,13 @@ def _names(bearer: User | Chat) -> dict[str, Any]:
     return {"usernames": usernames_of(bearer)} if bearer.collectibles else {"username": bearer.username}
 
 
-def _reply_header(message: Message) -> Any:
+def _reply_header(message: Message, *, forum: bool) -> Any:
     """The reply header. In a topic each message is a reply, to another message of the topic or to its root."""
     if message.topic is None:
         return types.MessageReplyHeader(reply_to_msg_id=message.reply_to) if message.reply_to else None
+    if not forum:
+        top = message.topic if message.reply_to != message.topic else None
+        return types.MessageReplyHeader(reply_to_msg_id=message.reply_to, reply_to_top_id=top)
     return types.MessageReplyHeader(
         forum_topic=True,
         reply_to_msg_id=message.reply_to or message.topic,
@@ -146,7 +149,8 @@ class View:
             return types.MessageService(action=self._action(message), **common)
         edited = {"edit_date": int(message.edited_at)} if message.edited_at is not None else {}
         marked = self._marked(message)
-        return types.Message(message=message.text, reply_to=_reply_header(message), **marked, **edited, **common)
+        header = _reply_header(message, forum=message.peer < 0 and self._world.chats[message.peer].forum)
+        return types.Message(message=message.text, reply_to=header, **marked, **edited, **common)
 
     def _author(self, message: Message) -> Any:
         """The author; None in private chats, where the peer or `out` shows it, and in channels."""
@@ -173,7 +177,10 @@ class View:
         if forward is None:
             return None
         author = self.peer(forward.author) if forward.author is not None else None
-        return types.MessageFwdHeader(date=int(forward.at), from_id=author, from_name=forward.name or None)
+        post = {}
+        if forward.post is not None:
+            post = {"channel_post": forward.post, "saved_from_peer": author, "saved_from_msg_id": forward.post}
+        return types.MessageFwdHeader(date=int(forward.at), from_id=author, from_name=forward.name or None, **post)
 
     def reacted(self, message: Message) -> Any:
         """The update with a message's reactions."""

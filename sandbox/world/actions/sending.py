@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from sandbox.world.actions import discussions
 from sandbox.world.actions.posting import post_to_box, post_to_chat
 from sandbox.world.entities import Chat, LedgerEntry, Speaker
 from sandbox.world.errors import WorldError
@@ -65,6 +66,8 @@ def _send_to_chat(world: World, entry: LedgerEntry) -> None:
     world.record(entry)
     post_to_chat(world, entry.from_user, chat, entry=entry)
     world.announce(entry)
+    if chat.is_broadcast:
+        discussions.post_forward(world, chat, entry)
 
 
 def _send_to_person(world: World, entry: LedgerEntry) -> None:
@@ -93,8 +96,10 @@ def _replied(world: World, sender: int, peer: int, reply_to: int | None) -> int 
 
 
 def _topic(world: World, peer: int, reply_to: int | None) -> int | None:
-    """The root of the forum's topic in which a reply to this message is."""
+    """The root of the forum's topic, or the channel's post, in whose thread a reply to this message is."""
     chat = world.chats.get(peer)
+    if chat is not None and chat.linked is not None and not chat.is_broadcast and reply_to is not None:
+        return discussions.thread_of(world, chat, reply_to)
     if chat is None or not chat.forum or reply_to is None:
         return None
     return reply_to if reply_to in chat.topics else world.boxes[peer].messages[reply_to].topic

@@ -66,6 +66,7 @@ notifier.notification              -
 notifier.rule                      add change delete
 parser.backtest                    -
 parser.backtestmatch               -
+parser.discussionpost              -
 parser.goldentext                  add change delete
 parser.hit                         - : let_through=parser.change_hitlook reject=parser.change_hitlook
 parser.hitlook                     - : let_through reject

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.world.actions import membership, sending, topics
+from sandbox.world.actions import discussions, membership, sending, topics
 from sandbox.world.faults import Fault
 from telegram.errors import AlreadySent, BotDead, ChatRefuses, PeerRefuses, RetryAfter, TransientError
 from telegram.logins.client import request_code
-from telegram.types import ChatTarget, PersonTarget
+from telegram.types import ChatTarget, PersonTarget, ResolvedChat
 from tests.telegram.accounts import CREDENTIALS, Accounts, logged_in
 from tests.telegram.sandbox_support import Town, until
 
@@ -199,6 +199,33 @@ async def test_a_person_without_a_username_is_reached_through_a_shared_basic_gro
     assert town.world.ledger[-1].peer == nobody.id
     with pytest.raises(PeerRefuses, match="PERSON_UNKNOWN"):
         await account.send(PersonTarget(user_id=town.vera.id, via_chat_id=yard.id), "hello", random_id=2)
+
+
+async def test_comments_on_a_channels_posts_are_in_the_threads_of_the_forwarded_posts(town: Town, accounts: Accounts):
+    world, boris, anna = town.world, town.boris.id, town.anna.id
+    channel = world.add_chat(kind="channel", title="News", owner=boris, members=[anna])
+    group = world.add_chat(kind="supergroup", title="Talk about news", owner=boris)
+    account = await anna_of(town, accounts)
+    await account.dialogs()
+    assert await account.discussion(channel.id) is None and await account.discussion(town.square.id) is None
+    discussions.discussion_set(world, channel.id, group.id)
+    found = await account.discussion(channel.id)
+    assert found == ResolvedChat(group.id, "supergroup", "Talk about news", left=True)
+    sending.send(world, user_id=boris, peer=channel.id, text="We have moved")
+    root = world.ledger[-1].channel_message_id
+    comment = sending.send(world, user_id=boris, peer=group.id, text="where to?", reply_to=root)
+    sending.send(world, user_id=boris, peer=group.id, text="down the road", reply_to=comment.channel_message_id)
+    sending.send(world, user_id=boris, peer=group.id, text="something else")
+    joined = await account.join(str(group.id))
+    assert (joined.telegram_id, joined.joined) == (group.id, True)
+    read = [message for message in await account.history(group.id, after_id=0) if message.text]
+    assert [(message.text, message.thread_id, message.is_post) for message in read] == [
+        ("We have moved", None, True),
+        ("where to?", root, False),
+        ("down the road", root, False),
+        ("something else", None, False),
+    ]
+    assert [dialog.peer_id for dialog in await account.dialogs() if dialog.channel] == [channel.id]
 
 
 async def test_messages_of_a_forum_name_their_topic(town: Town, accounts: Accounts):

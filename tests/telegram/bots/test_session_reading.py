@@ -8,13 +8,14 @@ from django.utils import timezone
 from bots.models import Cursor, ForumTopic
 from bots.worker.supervision import unread_chats_forget
 from campaigns.erasing import person_erase
+from campaigns.models import Chat
 from messaging.models import HandlingFailure
 from panelkit.rights import Shell
 from parser.hit_changes import hits_changed
 from parser.models import Hit, Keyword, WatchedChat
 from parser.roles import ParserHandler
 from privacy.person import Person
-from sandbox.world.actions import membership, message_changes, sending, topics
+from sandbox.world.actions import discussions, membership, message_changes, sending, topics
 from sandbox.world.actions.authors import describe
 from telegram.types import is_supergroup
 from tests.integration import ledger
@@ -256,6 +257,33 @@ def test_the_topics_of_a_forum_that_is_read_are_known_and_new_ones_too(company: 
         )
         wait_until(ForumTopic.objects.filter(chat=row, topic_id=root, title=title).exists, what=title)
     assert ForumTopic.objects.filter(chat=row, title="Jobs").exists()
+
+
+def test_the_comments_on_a_watched_channels_posts_are_read(company: Company):
+    world, pavel, call = company.world, company.pavel.id, company.sandbox.call
+    channel = call(lambda: world.add_chat(kind="channel", title="News", username="the_news", owner=pavel))
+    group = call(lambda: world.add_chat(kind="supergroup", title="Talk", owner=pavel))
+    row = Chat.objects.create(key="news", reference="@the_news", label="")
+    call(discussions.discussion_set, world, channel.id, group.id)
+    bot = company.make_bot("ears", row)
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    inside = Cursor.objects.filter(bot=bot, peer_id=group.id)
+    wait_until(inside.exists, what="the account reads the group")
+    row.refresh_from_db()
+    assert row.discussion_id == group.id
+    call(lambda: sending.send(world, user_id=pavel, peer=channel.id, text="A post"))
+    post = world.ledger[-1].channel_message_id
+    call(lambda: sending.send(world, user_id=pavel, peer=group.id, text="A comment", reply_to=post))
+    company.until_heard(bot, 3)
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    call(lambda: sending.send(world, user_id=pavel, peer=group.id, text="Another", reply_to=post))
+    company.run(runtime, bot)
+    company.until_heard(bot, 4)
+    heard = {message.text: message.thread_id for _, message in company.role.heard if message.peer_id == group.id}
+    assert heard == {"A post": None, "A comment": post, "Another": post}
 
 
 def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):
