@@ -93,6 +93,8 @@ class HitAdmin(FactAdmin):
     list_select_related = ("campaign", "chat", "bot", "look")
     search_fields = ("text", "username", "keyword", "=telegram_user_id")
     ordering = ("-created_at",)
+    # Shown as marks in the message.
+    exclude = ("reasons",)
     readonly_fields = ("matched", "trace", "repeated_in", "topic", "look_summary")
     trace = trace_link
     second_look = look_column

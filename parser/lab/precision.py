@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, F
+from django.db.models import Count, F, Func, JSONField
 
 from parser.models import Verdict
 
@@ -53,10 +53,21 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def precision_of_terms(*, campaign_id: UUID) -> list[JudgedShare]:
-    """The verdicts by the keyword that matched, most judged first."""
+    """The verdicts by keyword, most judged first. A hit counts for each keyword that matched."""
     judged = Verdict.objects.filter(hit__campaign_id=campaign_id)
-    rows = judged.values("value", name=F("hit__keyword"), key=F("hit__keyword")).annotate(number=Count("pk"))
-    return _shares((row["name"], row["key"], row["value"], row["number"]) for row in rows)
+    rows = judged.values("value", "hit__keyword", terms=_terms()).annotate(number=Count("pk"))
+    return _shares(
+        (term, term, row["value"], row["number"])
+        for row in rows
+        for term in dict.fromkeys(row["terms"] or [row["hit__keyword"]])
+    )
+
+
+def _terms() -> Func:
+    """The texts of the keywords in a hit's reasons; empty for hits of older releases."""
+    return Func(
+        F("hit__reasons"), template="jsonb_path_query_array(%(expressions)s, '$[*].term')", output_field=JSONField()
+    )
 
 
 def precision_of_campaigns() -> list[JudgedShare]:

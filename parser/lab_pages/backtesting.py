@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 from bots.models import Bot
 from campaigns.models import Campaign
 from panelkit.errors import NotPossible
+from panelkit.labels import short_choice
 from parser.lab.backtests import (
     MOST_EXAMPLES,
     ChatProgress,
@@ -24,6 +25,8 @@ from parser.lab_pages.base import BACKTEST, campaign_of, lab_page, lab_url
 from parser.lab_pages.changing import wanted_change
 from parser.models import Backtest, BacktestMatch
 
+# The states of an account that reads.
+_CONNECTED = (Bot.State.ONLINE, Bot.State.RESTRICTED)
 # Examples of each kind on the page.
 _SHOWN = 30
 
@@ -93,8 +96,8 @@ def _shown(backtest: Backtest) -> dict[str, Any]:
 def _row(chat: ChatProgress, account: Bot | None, *, reading: bool) -> ChatRow:
     if account is None:
         return ChatRow(chat, "", "The account is gone." if reading and not chat.done else "")
-    waiting = reading and not chat.done and account.state != Bot.State.ONLINE
-    state = account.get_state_display().lower()
+    waiting = reading and not chat.done and account.state not in _CONNECTED
+    state = short_choice(account.get_state_display()).lower()
     return ChatRow(chat, str(account), f"waits: the account is {state}" if waiting else "")
 
 

@@ -90,6 +90,18 @@ def test_a_keyword_is_removed_and_a_version_restored_with_their_effect_first(wor
     assert restored["is_present"] and restored["row"].restored_from == version.number
 
 
+def test_a_hits_page_shows_what_was_found_then_and_what_the_keywords_say_now(world, lab, make_hit, admin_client):
+    reasons = [{"term": "green tea", "spans": [[7, 16]], "rule": "the words in this order"}]
+    hit = make_hit("<some> green tea, no course", keyword="green tea", reasons=reasons)
+    page = reverse("admin:parser_hit_change", args=[hit.pk])
+    text = admin_client.get(page).content.decode()
+    assert '&lt;some&gt; <mark class="lab-plus" title="green tea: the words in this order">green tea</mark>, no' in text
+    assert "do not match this message" not in text
+    keywords_change(campaign_id=world.campaign.pk, by="ann", add=[COURSE])
+    text = admin_client.get(page).content.decode()
+    assert "The present keywords do not match this message: minus word course." in text
+
+
 def test_another_campaigns_hits_and_versions_are_not_there(world, lab, make_hit):
     other = make_campaign()
     keywords_change(campaign_id=other.pk, by="ann", add=[COURSE])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 def make_hit(world):
     numbers = iter(range(1, 1000))
 
-    def make(text="Any tea?", *, keyword="tea", user=501, campaign=None):
+    def make(text="Any tea?", *, keyword="tea", user=501, campaign=None, reasons=()):
         number = next(numbers)
         return Hit.objects.create(
             campaign=campaign or world.campaign,
@@ -30,6 +30,7 @@ def make_hit(world):
             telegram_user_id=user,
             text=text,
             keyword=keyword,
+            reasons=list(reasons),
             said_at=timezone.now(),
             created_at=timezone.now() + timedelta(seconds=number),
         )
@@ -75,11 +76,13 @@ def test_a_changed_verdict_changes_the_golden_text_that_it_made_and_no_other(wor
 def test_precision_is_counted_by_term_and_by_campaign(world, make_hit):
     for value in ("good", "good", "good", "spam"):
         judge(make_hit(), value)
-    judge(make_hit(keyword="oolong"), "not_for_us")
+    reasons = [{"term": term, "spans": [[0, 3]], "rule": ""} for term in ("oolong", "tea shop", "oolong")]
+    judge(make_hit(keyword="oolong", reasons=reasons), "not_for_us")
     make_hit()
-    tea, oolong = precision_of_terms(campaign_id=world.campaign.pk)
+    tea, oolong, shop = precision_of_terms(campaign_id=world.campaign.pk)
     assert (tea.name, tea.judged, tea.good, tea.precision) == ("tea", 4, 3, 0.75)
     assert (oolong.name, oolong.judged, oolong.precision) == ("oolong", 1, 0)
+    assert (shop.name, shop.counts) == ("tea shop", {"not_for_us": 1})
     [campaign] = precision_of_campaigns()
     assert (campaign.name, campaign.judged, campaign.counts) == (
         world.campaign.name,
