@@ -11,7 +11,7 @@ class ParserConfig(AppConfig):
         from campaigns.start_checks import register_check
         from campaigns.suppressions import registry as suppressions
         from messaging.observability import trace
-        from parser import events  # noqa: F401 - its classes register themselves
+        from parser import events, tasks  # noqa: F401 - they register themselves
         from parser.lab.backtests import BacktestReader
         from parser.person_data import ParserPersonalData
         from parser.roles import ParserHandler

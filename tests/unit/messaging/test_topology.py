@@ -16,12 +16,6 @@ SUBSCRIBED = [topology.SCRIPTS_QUEUE, topology.SCRIPTS_WATCHDOG_QUEUE, topology.
 ARCHIVE = topology.DEAD_LETTER_ARCHIVE_QUEUE
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _every_task():
-    """As a worker does; other tests may have imported only some of them."""
-    app.loader.import_default_modules()
-
-
 @pytest.mark.parametrize("queue", TOPOLOGY.queues, ids=lambda queue: queue.name)
 def test_every_queue_declares_on_rabbitmq_4(queue: topology.QueueSpec):
     arguments = queue.arguments
