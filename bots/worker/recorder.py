@@ -28,7 +28,7 @@ from telegram.types import IncomingMessage, is_supergroup
 # The first message after a pause does not wait.
 PAUSE = 0.1
 # With so many messages a batch is full: if all of them are hits, its transaction takes some seconds.
-FULL = 1000
+FULL = 500
 
 # Cursors of bots that this process owns. One that another transaction has locked is left out instead of waited for.
 _LOCK = """
