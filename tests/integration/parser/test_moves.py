@@ -115,7 +115,7 @@ class TestChoosing:
 
     def test_an_empty_account_on_the_form_is_filled_in(self, world: World, other: Bot, panel: Client):
         chat = a_chat()
-        values = {"campaign": world.campaign.pk, "chat": chat.pk, "bot": ""}
+        values = {"campaign": world.campaign.pk, "chat": chat.pk, "bot": "", "topics_rule": "all"}
         assert panel.post(reverse("admin:parser_watchedchat_add"), values).status_code == 302
         assert watchers([chat]) == {other}
         Bot.objects.update(enabled=False)
@@ -250,7 +250,7 @@ class TestMoving:
     def test_an_account_that_is_chosen_by_hand_ends_the_move(self, world: World, other: Bot, panel: Client):
         moment = self.move(world, other)
         page = reverse("admin:parser_watchedchat_change", args=[only().pk])
-        values = {"campaign": world.campaign.pk, "chat": world.chat.pk, "bot": other.pk}
+        values = {"campaign": world.campaign.pk, "chat": world.chat.pk, "bot": other.pk, "topics_rule": "all"}
         assert panel.post(page, values).status_code == 302
         assert (only().bot, only().next_bot, only().handover_at, only().read_since) == (other, None, None, moment)
         before = timezone.now()
