@@ -10,34 +10,39 @@ from itertools import islice
 from typing import TypedDict
 
 # The endings by which words are compared have up to this many letters.
-LONGEST = 6
-# As many groups are enough to know the common endings, and are learned from in a second.
+_LONGEST = 6
+# As many groups are enough to know the common endings, and are learned from in a few seconds.
 _ENOUGH_GROUPS = 25_000
 # Shorter stems belong to irregular words.
 _SHORTEST_STEM = 3
-# An ending decides if at least this many forms have it, and at least this share of them inflect in the same way.
-_LEAST_FORMS = 4
-_LEAST_SHARE = 0.5
+# An ending decides if at least this many forms have it, and for this share of them the stem ends at the same letter.
+# Then the word has the endings of at least `_COMMON` of them. All three are measured (`test_hunspell_families`):
+# higher shares find less, lower ones confuse more.
+_LEAST_FORMS, _LEAST_SHARE, _COMMON = 4, 0.4, 0.3
+# Rarer sets of endings do not change what is common.
+_MOST_WAYS = 60
+
+# How many letters of a form belong to its ending, and the number of the set of endings that its stem has.
+Rule = tuple[int, int]
 
 
 class Learned(TypedDict):
-    """`ways`: the sets of endings that follow a stem. `rules`: by a word's end, how many letters of the word are not
-    stem, and the number of its way."""
+    """`ways`: sets of endings that follow a stem. `rules`: by the last letters of a word."""
 
     ways: list[list[str]]
-    rules: dict[str, tuple[int, int]]
+    rules: dict[str, Rule]
 
 
 class Endings:
-    """Inflects words by their ends."""
+    """Inflects words by their last letters."""
 
     def __init__(self, learned: Learned) -> None:
-        self._ways = [tuple(way) for way in learned["ways"]]
+        self._ways = learned["ways"]
         self._rules = learned["rules"]
 
     def forms(self, word: str) -> frozenset[str]:
         """The likely forms of a folded word, itself included; none if no known ending decides."""
-        for length in range(min(LONGEST, len(word) - 1), 0, -1):
+        for length in range(min(_LONGEST, len(word) - 1), 0, -1):
             rule = self._rules.get(word[-length:])
             if rule is not None:
                 stem = word[: len(word) - rule[0]]
@@ -48,7 +53,7 @@ class Endings:
 def learn(groups: Iterable[Iterable[str]], count: int) -> Learned:
     """The endings of `count` groups of forms; each group contains the forms of one word."""
     ways: dict[tuple[str, ...], int] = {}
-    found: defaultdict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
+    found: defaultdict[str, Counter[Rule]] = defaultdict(Counter)
     for group in islice(groups, 0, None, count // _ENOUGH_GROUPS + 1):
         forms = list(group)
         stem = _common_letters(min(forms), max(forms))
@@ -57,9 +62,9 @@ def learn(groups: Iterable[Iterable[str]], count: int) -> Learned:
         way = ways.setdefault(tuple(sorted(form[stem:] for form in forms)), len(ways))
         for form in forms:
             rule = (len(form) - stem, way)
-            for length in range(1, min(LONGEST, len(form) - 1) + 1):
+            for length in range(1, min(_LONGEST, len(form) - 1) + 1):
                 found[form[-length:]][rule] += 1
-    return _kept(list(ways), _decided(found))
+    return _decided(found, list(ways))
 
 
 def _common_letters(one: str, other: str) -> int:
@@ -67,23 +72,32 @@ def _common_letters(one: str, other: str) -> int:
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _decided(found: dict[str, Counter[tuple[int, int]]]) -> dict[str, tuple[int, int]]:
-    """The rules of endings after which most words inflect alike, without those that a shorter ending implies."""
-    rules: dict[str, tuple[int, int]] = {}
+def _decided(found: dict[str, Counter[Rule]], ways: list[tuple[str, ...]]) -> Learned:
+    """The rules of the endings that decide, without those that a shorter ending implies."""
+    rules: dict[str, Rule] = {}
+    kept: dict[tuple[str, ...], int] = {}
     for ending in sorted(found, key=len):
-        [(rule, times)] = found[ending].most_common(1)
         total = found[ending].total()
+        lengths: Counter[int] = Counter()
+        for (length, _), times in found[ending].items():
+            lengths[length] += times
+        [(length, times)] = lengths.most_common(1)
         if total < _LEAST_FORMS or times < _LEAST_SHARE * total:
             continue
+        common = _common(
+            {way: times for (its, way), times in found[ending].most_common(_MOST_WAYS) if its == length}, ways
+        )
+        rule = (length, kept.setdefault(common, len(kept)))
         shorter = next((rules[ending[at:]] for at in range(1, len(ending)) if ending[at:] in rules), None)
         if rule != shorter:
             rules[ending] = rule
-    return rules
+    return {"ways": list(map(list, kept)), "rules": rules}
 
 
-def _kept(ways: list[tuple[str, ...]], rules: dict[str, tuple[int, int]]) -> Learned:
-    used = {number: at for at, number in enumerate(sorted({way for _, way in rules.values()}))}
-    return {
-        "ways": [list(ways[number]) for number in used],
-        "rules": {ending: (strip, used[way]) for ending, (strip, way) in rules.items()},
-    }
+def _common(times: dict[int, int], ways: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The endings that are common among words that inflect in these ways so many times."""
+    weights: Counter[str] = Counter()
+    for way, weight in times.items():
+        weights.update(dict.fromkeys(ways[way], weight))
+    least = _COMMON * sum(times.values())
+    return tuple(sorted(ending for ending, weight in weights.items() if weight >= least))

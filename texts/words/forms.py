@@ -77,6 +77,6 @@ def _words(language: Language) -> Words:
         from texts.words.morphology import morphology
 
         return morphology(language.code)
-    from texts.words.tables import table
+    from texts.words.dictionaries import DictionaryWords
 
-    return table(language.code)
+    return DictionaryWords(language.code)

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER_VARIABLE = "WORDS_DIR"
 DEFAULT_FOLDER = ROOT / ".run" / "words"
 # Raise it when the format or the way in which a table is built changes.
-FORMAT = 1
+FORMAT = 2
 SEVERAL = 1 << 31
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Table:
         self._several = _mapped(folder / "several.bin")
         self._starts = _mapped(folder / "starts.bin")
         self._members = _mapped(folder / "members.bin")
-        self._endings = Endings(json.loads((folder / "endings.json").read_text("utf-8")))
+        self.endings = Endings(json.loads((folder / "endings.json").read_text("utf-8")))
 
     def knows(self, word: str) -> bool:
         return word in self._trie
@@ -62,10 +62,6 @@ class Table:
         if number is None:
             return frozenset()
         return frozenset(form for group in self._groups_of(number) for form in self._members_of(group))
-
-    def likely_forms(self, word: str) -> frozenset[str]:
-        """The forms of a folded word that the table does not contain, after the words that end like it."""
-        return self._endings.forms(word)
 
     def _groups_of(self, number: int) -> list[int]:
         entry = self._groups[number]

@@ -23,6 +23,7 @@ from texts.words.languages import UnknownLanguage
         ("ru", "мёд", "меда"),
         ("uk", "вчитель", "вчителя"),
         ("uk", "об’єкт", "об'єкта"),
+        ("uk", "орендувати", "орендуючи"),
         ("uk", "ґанок", "ганку"),
         ("en", "mouse", "mice"),
         ("en", "buy", "bought"),
@@ -30,7 +31,10 @@ from texts.words.languages import UnknownLanguage
         ("de", "wohnung", "wohnungen"),
         ("de", "Straße", "strassen"),
         ("es", "clase", "clases"),
+        ("es", "alquilar", "alquilarlo"),
+        ("es", "alquilar", "alquilándola"),
         ("fr", "appartement", "appartements"),
+        ("fr", "éprouver", "éprouvée"),
         ("pl", "mieszkanie", "mieszkania"),
         ("pt", "aluguel", "aluguéis"),
         ("it", "casa", "case"),
@@ -51,6 +55,9 @@ def test_word_has_its_form(language, word, form):
         ("en", "market", "marketing"),
         ("de", "wohnung", "wohnen"),
         ("ru", "курс", "курсор"),
+        ("ru", "любить", "любимый"),
+        ("es", "caso", "casa"),
+        ("es", "lugar", "lugarlo"),
     ],
 )
 def test_other_word_is_no_form(language, word, other):
