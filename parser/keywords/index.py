@@ -31,13 +31,11 @@ _EDGES = '!?:;"«»“”„…()[]{}<>|*,'
 _PLAIN = re.compile("[a-z]+|[а-юяіїєґў]+")
 # The entries of one key, by campaign.
 _Entries = Mapping[Key, Entry]
-_ONE_WORD = ([Token("", 0, 1, 0, 1)], 1)
 
 
 class _Part(NamedTuple):
-    """The keys in a part of a message, the place of each, and how many positions the part has."""
+    """The keys in a part of a message with their places, and how many positions the part has."""
 
-    keys: tuple[str, ...]
     places: tuple[tuple[str, Place], ...]
     words: int
 
@@ -45,7 +43,10 @@ class _Part(NamedTuple):
 @lru_cache(maxsize=100)
 def _nothing(words: int) -> _Part:
     """A part without keys: one object for all of them, to save memory."""
-    return _Part((), (), words)
+    return _Part((), words)
+
+
+_WORD = _nothing(1)
 
 
 class KeywordIndex(Generic[Key]):
@@ -64,6 +65,8 @@ class KeywordIndex(Generic[Key]):
         # Parts of messages: the entries that each leads to, and what else is needed for phrases.
         self._entries_of: dict[str, tuple[_Entries[Key], ...]] = {}
         self._places_of: dict[str, _Part] = {}
+        # The keys of those parts that have others than their own text.
+        self._more_keys_of: dict[str, tuple[str, ...]] = {}
         self._long: list[str] = []
         self._lock = threading.Lock()
 
@@ -97,7 +100,10 @@ class KeywordIndex(Generic[Key]):
             if not of_key:
                 del self._entries[key]
         for prefix in known.prefixes:
-            _forget(self._prefixes[prefix[:SHORTEST_PREFIX]], [prefix])
+            alike = self._prefixes[prefix[:SHORTEST_PREFIX]]
+            _forget(alike, [prefix])
+            if not alike:
+                del self._prefixes[prefix[:SHORTEST_PREFIX]]
 
     def keywords(self, campaign: Key) -> KeywordSet | None:
         """The campaign's keywords, if there are any."""
@@ -120,7 +126,8 @@ class KeywordIndex(Generic[Key]):
         plus: dict[Key, tuple[str, ...]] = {}
         candidates: dict[Key, tuple[CompiledTerm, ...]] = {}
         excluded: set[Key] = set()
-        for entries in self._found(set(parts)):
+        unique = set(parts)
+        for entries in self._found(unique):
             if len(entries) > 2 * len(wanted):
                 entries = {campaign: entries[campaign] for campaign in wanted if campaign in entries}
             for campaign, (holding, excluding, possible) in entries.items():
@@ -133,7 +140,7 @@ class KeywordIndex(Generic[Key]):
                 if possible:
                     candidates[campaign] = candidates.get(campaign, ()) + possible
         if candidates:
-            self._evaluate(parts, plus, candidates, excluded)
+            self._evaluate(parts, unique, plus, candidates, excluded)
         return {
             campaign: texts if len(texts) == 1 else self._sets[campaign].in_order(texts)
             for campaign, texts in plus.items()
@@ -153,12 +160,17 @@ class KeywordIndex(Generic[Key]):
     def _evaluate(
         self,
         parts: Sequence[str],
+        keys: set[str],
         plus: dict[Key, tuple[str, ...]],
         candidates: Mapping[Key, Sequence[CompiledTerm]],
         excluded: set[Key],
     ) -> None:
-        """Add the candidates that hold to `plus`, and the campaigns of minus terms that hold to `excluded`."""
-        keys = {key for text in parts for key in self._places_of[text].keys}
+        """Add the candidates that hold to `plus`, and the campaigns of minus terms that hold to `excluded`.
+
+        `keys` are the different parts; the keys that they have besides are added.
+        """
+        for text in self._more_keys_of.keys() & keys:
+            keys.update(self._more_keys_of[text])
         present: dict[str, list[Place]] = {}
         for campaign, terms in candidates.items():
             for term in terms:
@@ -179,7 +191,7 @@ class KeywordIndex(Generic[Key]):
         present: dict[str, list[Place]] = defaultdict(list)
         position = offset = 0
         for text in parts:
-            _, places, words = self._places_of[text]
+            places, words = self._places_of[text]
             for key, (at, after, start, end) in places:
                 present[key].append(Place(at + position, after + position, start + offset, end + offset))
             position += words
@@ -189,19 +201,21 @@ class KeywordIndex(Generic[Key]):
 
     def _learn(self, text: str) -> None:
         """Remember what a part of a message contributes."""
-        found, words = _ONE_WORD if (plain := _PLAIN.fullmatch(text)) else tokens(fold(text))
-        places = [
+        is_word = _PLAIN.fullmatch(text) is not None
+        if is_word and text not in self._keys and not self._bare and text[:SHORTEST_PREFIX] not in self._prefixes:
+            self._entries_of[text], self._places_of[text] = (), _WORD
+            return
+        found, words = ([Token(text, 0, 1, 0, 1)], 1) if is_word else tokens(fold(text))
+        places = tuple(
             (key, Place(token.at, token.next, token.start, token.end))
             for token in found
-            for key in self._matched_by(text if plain else token.key)
-        ]
-        if places:
-            keys = tuple(dict.fromkeys(key for key, _ in places))
-            self._entries_of[text] = tuple(self._entries[key] for key in keys if key in self._entries)
-            self._places_of[text] = _Part(keys, tuple(places), words)
-        else:
-            self._entries_of[text] = ()
-            self._places_of[text] = _nothing(words)
+            for key in self._matched_by(token.key)
+        )
+        keys = tuple(dict.fromkeys(key for key, _ in places))
+        self._entries_of[text] = tuple(self._entries[key] for key in keys if key in self._entries)
+        self._places_of[text] = _Part(places, words) if places else _nothing(words)
+        if keys not in ((), (text,)):
+            self._more_keys_of[text] = keys
         if len(text) > _LONGEST_PART:
             self._long.append(text)
 
@@ -210,11 +224,13 @@ class KeywordIndex(Generic[Key]):
         for text in self._long:
             self._entries_of.pop(text, None)
             self._places_of.pop(text, None)
+            self._more_keys_of.pop(text, None)
         self._long.clear()
 
     def _forget_parts(self) -> None:
         self._entries_of.clear()
         self._places_of.clear()
+        self._more_keys_of.clear()
 
     def _matched_by(self, key: str) -> list[str]:
         """The keys of keywords that this token's key matches."""
