@@ -16,7 +16,7 @@ from campaigns.permissions.services import permission_grant, permissions_suspend
 from campaigns.permissions.validity import is_permitted
 from leads.models import CampaignManager
 from notifier.models import Channel, Rule
-from parser.models import GoldenText, Keyword, KeywordVersion, SecondLook, WatchedChat
+from parser.models import GoldenText, Keyword, KeywordVersion, MatchingSettings, SecondLook, WatchedChat
 from scripts import services
 from scripts.models import Assignment, Casting, Line, Script, Slot, Target
 from tests.integration.locks import in_thread, somebody_waits_for_a_lock
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.django_db
 DEMO = ROOT / "docs" / "examples" / "demo.yaml"
 GOOD = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
 CHANNEL = {"name": "team", "kind": "file", "address": "team.jsonl", "events": ["*.crash", "#"]}
-COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, GoldenText, WatchedChat, CampaignManager, Script,
-           Slot, Line, Assignment, Casting, Target, Channel, Rule)  # fmt: skip
+COUNTED = (Bot, Chat, ChatPermission, Budget, Campaign, Keyword, MatchingSettings, GoldenText, WatchedChat,
+           CampaignManager, Script, Slot, Line, Assignment, Casting, Target, Channel, Rule)  # fmt: skip
 
 
 @pytest.fixture
@@ -81,7 +81,8 @@ def test_everything_of_the_demo_is_made(seed):
     assert f"{total()} created, 0 updated, 0 removed, 0 kept, 0 unchanged" in out
     assert Bot.objects.count() == len(data["bots"]) and Chat.objects.count() == len(data["chats"])
     assert ChatPermission.objects.count() == sum(len(chat["permissions"]) for chat in data["chats"])
-    words = [word for campaign in campaigns for words in campaign["keywords"].values() for word in words]
+    kinds = [campaign["keywords"].get(kind, []) for campaign in campaigns for kind in ("plus", "minus")]
+    words = [word for kind in kinds for word in kind]
     assert Keyword.objects.count() == len(words) and Line.objects.count() == len(script["lines"])
     campaign = Campaign.objects.get(slug="english-school")
     assert (campaign.state, campaign.locale, campaign.time_zone) == ("running", "ru", "Europe/Istanbul")
