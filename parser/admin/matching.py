@@ -12,6 +12,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.base import PanelAdmin
 from panelkit.forms.suitable import SuitableForm, offer
+from parser.lab_pages.keyword_forms import ask_about_settings
 from parser.models import MatchingSettings
 from texts.words.languages import LANGUAGES
 
@@ -30,6 +31,14 @@ class MatchingSettingsForm(SuitableForm):
     class Meta:
         model = MatchingSettings
         fields = ("campaign", "languages", "ignore_diacritics")
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        campaign = given.get("campaign") or getattr(self.instance, "campaign", None)
+        if not self.errors and campaign is not None and not campaign._state.adding:
+            chosen = {name: given[name] for name in ("languages", "ignore_diacritics")}
+            ask_about_settings(MatchingSettings(campaign=campaign, **chosen), self.data)
+        return given
 
 
 offer(MatchingSettingsForm, "parser.MatchingSettings")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from parser.lab.keyword_lists import KeywordList
+from parser.lab.keyword_lists import KeywordList, keyword_list
 from parser.lab.trying import Trial
-from parser.models import GoldenText
+from parser.models import GoldenText, MatchingSettings
 
 # The most texts in a campaign's golden set: each change of a keyword tries all of them.
 MOST_GOLDEN_TEXTS = 2000
@@ -79,18 +79,36 @@ def golden_texts(*, campaign_id: UUID) -> list[GoldenText]:
     return list(GoldenText.objects.filter(campaign_id=campaign_id).order_by("pk")[:MOST_GOLDEN_TEXTS])
 
 
-def golden_result(rows: Sequence[GoldenText], keywords: KeywordList, *, campaign_id: UUID) -> GoldenResult:
-    """Compiles the keywords only if there are texts."""
+def golden_result(
+    rows: Sequence[GoldenText],
+    keywords: KeywordList,
+    *,
+    campaign_id: UUID,
+    settings: MatchingSettings | None = None,
+) -> GoldenResult:
+    """With these matching settings, or the campaign's own. Compiles the keywords only if there are texts."""
     if not rows:
         return GoldenResult((), ())
-    trial = Trial(keywords, campaign_id=campaign_id)
+    trial = Trial(keywords, campaign_id=campaign_id, settings=settings)
     return GoldenResult(rows, [trial.hit(row.text) for row in rows])
 
 
 def golden_change(*, campaign_id: UUID, before: KeywordList, after: KeywordList) -> GoldenChange:
+    """What a change of the keywords does to the golden set."""
     rows = golden_texts(campaign_id=campaign_id)
     old, new = (golden_result(rows, keywords, campaign_id=campaign_id) for keywords in (before, after))
-    changed = [row for row, was, now in zip(rows, old.hits, new.hits, strict=True) if was != now]
+    return _change(old, new)
+
+
+def golden_settings_change(*, campaign_id: UUID, settings: MatchingSettings) -> GoldenChange:
+    """What other matching settings do to the golden set."""
+    rows, keywords = golden_texts(campaign_id=campaign_id), keyword_list(campaign_id=campaign_id)
+    old = golden_result(rows, keywords, campaign_id=campaign_id)
+    return _change(old, golden_result(rows, keywords, campaign_id=campaign_id, settings=settings))
+
+
+def _change(old: GoldenResult, new: GoldenResult) -> GoldenChange:
+    changed = [row for row, was, now in zip(old.rows, old.hits, new.hits, strict=True) if was != now]
     were_wrong = {row.pk for row in old.wrong}
     return GoldenChange(
         old.score,

@@ -41,7 +41,7 @@ def golden_warning(change: GoldenChange) -> str:
     number = len(change.broken)
     texts = "1 golden text gets" if number == 1 else f"{number} golden texts get"
     return (
-        f"{texts} the wrong answer with these keywords. Recall {_percent(change.before.recall)} → "
+        f"{texts} the wrong answer with this change. Recall {_percent(change.before.recall)} → "
         f"{_percent(change.after.recall)}, precision {_percent(change.before.precision)} → "
         f"{_percent(change.after.precision)}."
     )

@@ -15,8 +15,11 @@ _ONLY = 0
 class Trial:
     """A compiled list of keywords, with the campaign's matching settings."""
 
-    def __init__(self, keywords: Iterable[ListedKeyword], *, campaign_id: UUID) -> None:
-        self.keywords = compiled(keywords, campaign_id=campaign_id)
+    def __init__(
+        self, keywords: Iterable[ListedKeyword], *, campaign_id: UUID, settings: MatchingSettings | None = None
+    ) -> None:
+        """`settings` take the place of the campaign's stored ones."""
+        self.keywords = compiled(keywords, settings or stored_settings(campaign_id=campaign_id))
         self._index: KeywordIndex[int] = KeywordIndex()
         self._index.put(_ONLY, self.keywords)
 
@@ -28,8 +31,11 @@ class Trial:
         return explain(text, self.keywords)
 
 
-def compiled(keywords: Iterable[ListedKeyword], *, campaign_id: UUID) -> KeywordSet:
-    """The keywords with the campaign's matching settings, without those that cannot be read."""
-    settings = MatchingSettings.objects.filter(campaign_id=campaign_id).first() or MatchingSettings()
+def stored_settings(*, campaign_id: UUID) -> MatchingSettings:
+    return MatchingSettings.objects.filter(campaign_id=campaign_id).first() or MatchingSettings()
+
+
+def compiled(keywords: Iterable[ListedKeyword], settings: MatchingSettings) -> KeywordSet:
+    """The keywords with these settings, without those that cannot be read."""
     terms = [Term(keyword.text, minus=keyword.minus) for keyword in keywords]
     return compile_known_terms(terms, settings.languages, ignore_diacritics=settings.ignore_diacritics)

@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from campaigns.pickers import OPEN_CAMPAIGN
 from panelkit.forms.suitable import SuitableForm
 from panelkit.labels import clipped
+from parser.lab.golden import golden_settings_change
 from parser.lab.keyword_lists import KeywordList, ListedKeyword, keyword_list, sorted_list
 from parser.lab.keyword_saving import GoldenSetBroken, golden_check, keywords_changing
-from parser.models import Keyword
+from parser.models import Keyword, MatchingSettings
 
 # The POST parameter of the answer to the question below.
 ANYWAY = "despite_golden_set"
@@ -42,6 +43,15 @@ def _ask(*, campaign_id: UUID, before: KeywordList, after: KeywordList, data: An
         golden_check(campaign_id=campaign_id, before=before, after=after, despite_golden_set=ANYWAY in data)
     except GoldenSetBroken as broken:
         raise ValidationError(golden_question(broken)) from None
+
+
+def ask_about_settings(settings: MatchingSettings, data: Any) -> None:
+    """Raises ValidationError with the question if these unsaved settings break the campaign's golden set."""
+    if ANYWAY in data:
+        return
+    change = golden_settings_change(campaign_id=settings.campaign_id, settings=settings)
+    if change.broken:
+        raise ValidationError(golden_question(GoldenSetBroken(change)))
 
 
 class KeywordFormSet(forms.BaseInlineFormSet):

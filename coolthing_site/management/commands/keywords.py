@@ -12,7 +12,7 @@ from parser.keywords.compiling import KeywordSet, Term, compile_terms
 from parser.keywords.explaining import Explanation, TermMatch, explain
 from parser.keywords.syntax import KeywordError
 from parser.lab.keyword_lists import keyword_list
-from parser.lab.trying import compiled
+from parser.lab.trying import compiled, stored_settings
 from parser.models import Hit
 from texts import decoding
 from texts.wording import counted
@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
     def _recheck(self, options: dict[str, Any]) -> None:
         campaign = _campaign(options["campaign"])
-        keywords = compiled(keyword_list(campaign_id=campaign.pk), campaign_id=campaign.pk)
+        keywords = compiled(keyword_list(campaign_id=campaign.pk), stored_settings(campaign_id=campaign.pk))
         number = lost = 0
         for hit in Hit.objects.filter(campaign=campaign).order_by("-created_at").iterator():
             number += 1
@@ -77,7 +77,7 @@ class Command(BaseCommand):
             if options["language"]:
                 raise CommandError("--language needs --terms: a campaign's languages are in its matching settings")
             campaign = _campaign(options["campaign"])
-            return compiled(keyword_list(campaign_id=campaign.pk), campaign_id=campaign.pk)
+            return compiled(keyword_list(campaign_id=campaign.pk), stored_settings(campaign_id=campaign.pk))
         languages = [code.strip() for code in options["language"].split(",") if code.strip()]
         return _compile(options["terms"], languages)
 

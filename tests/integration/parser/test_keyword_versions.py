@@ -6,7 +6,7 @@ from django.urls import reverse
 from panelkit.errors import NotPossible
 from parser.lab.keyword_lists import ListedKeyword, keyword_list
 from parser.lab.keyword_saving import GoldenSetBroken, keywords_change, keywords_restore
-from parser.models import GoldenText, Keyword, KeywordVersion
+from parser.models import GoldenText, Keyword, KeywordVersion, MatchingSettings
 from tests.integration.ledger import make_campaign
 
 pytestmark = pytest.mark.django_db
@@ -29,8 +29,10 @@ def versions(campaign):
 def inline(campaign, client, *rows, **extra):
     """Submit the campaign's page with these keywords: pairs of a stored row or None, and its values."""
     page = reverse("admin:campaigns_campaign_change", args=[campaign.pk])
-    form = client.get(page).context["adminform"].form
-    data = {name: value for name, value in form.initial.items() if value is not None}
+    context = client.get(page).context
+    data = {name: value for name, value in context["adminform"].form.initial.items() if value is not None}
+    for inlines in context["inline_admin_formsets"]:
+        data |= {f"{inlines.formset.prefix}-INITIAL_FORMS": 0, f"{inlines.formset.prefix}-TOTAL_FORMS": 0}
     data |= {"keywords-INITIAL_FORMS": sum(row is not None for row, _ in rows), "keywords-TOTAL_FORMS": len(rows)}
     for number, (row, values) in enumerate(rows):
         own = {"id": row.pk if row else "", "campaign": campaign.pk, **values}
@@ -125,3 +127,17 @@ def test_a_keyword_that_cannot_be_stored_is_refused(campaign):
     for text in ("", "x" * 401, "(tea"):
         with pytest.raises(NotPossible):
             keywords_change(campaign_id=campaign.pk, by="bob", add=[ListedKeyword("plus", text)])
+
+
+def test_matching_settings_ask_before_they_break_the_golden_set(campaign, admin_client):
+    keywords_change(campaign_id=campaign.pk, by="ann", add=[ListedKeyword("plus", "café")])
+    settings = MatchingSettings.objects.create(campaign=campaign, ignore_diacritics=True)
+    GoldenText.objects.create(campaign=campaign, text="Is there a cafe?", wanted=True)
+    page = reverse("admin:parser_matchingsettings_change", args=[settings.pk])
+    answer = admin_client.post(page, {"campaign": campaign.pk})
+    assert "1 golden text gets the wrong answer" in answer.content.decode()
+    settings.refresh_from_db()
+    assert settings.ignore_diacritics
+    assert admin_client.post(page, {"campaign": campaign.pk, "despite_golden_set": "1"}).status_code == 302
+    settings.refresh_from_db()
+    assert not settings.ignore_diacritics
