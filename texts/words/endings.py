@@ -21,15 +21,18 @@ _SHORTEST_STEM = 3
 _LEAST_FORMS, _LEAST_SHARE, _COMMON = 4, 0.4, 0.3
 # Rarer sets of endings do not change what is common.
 _MOST_WAYS = 60
+# Turkish words have thousands of forms: to learn from all of them would take minutes and hundreds of megabytes.
+_MOST_FORMS, _MOST_ENDINGS, _MOST_FREQUENT = 150, 120, 60_000
+_BETWEEN = "|"
 
 # How many letters of a form belong to its ending, and the number of the set of endings that its stem has.
 Rule = tuple[int, int]
 
 
 class Learned(TypedDict):
-    """`ways`: sets of endings that follow a stem. `rules`: by the last letters of a word."""
+    """`ways`: sets of endings that follow a stem, with a | between them. `rules`: by the last letters of a word."""
 
-    ways: list[list[str]]
+    ways: list[str]
     rules: dict[str, Rule]
 
 
@@ -46,8 +49,11 @@ class Endings:
             rule = self._rules.get(word[-length:])
             if rule is not None:
                 stem = word[: len(word) - rule[0]]
-                return frozenset(stem + ending for ending in self._ways[rule[1]]) if len(stem) > 1 else frozenset()
+                return self._forms(stem, rule[1]) if len(stem) > 1 else frozenset()
         return frozenset()
+
+    def _forms(self, stem: str, way: int) -> frozenset[str]:
+        return frozenset(stem + ending for ending in self._ways[way].split(_BETWEEN))
 
 
 def learn(groups: Iterable[Iterable[str]], count: int) -> Learned:
@@ -57,7 +63,7 @@ def learn(groups: Iterable[Iterable[str]], count: int) -> Learned:
     for group in islice(groups, 0, None, count // _ENOUGH_GROUPS + 1):
         forms = list(group)
         stem = _common_letters(min(forms), max(forms))
-        if stem < _SHORTEST_STEM:
+        if stem < _SHORTEST_STEM or len(forms) > _MOST_FORMS:
             continue
         way = ways.setdefault(tuple(sorted(form[stem:] for form in forms)), len(ways))
         for form in forms:
@@ -76,13 +82,13 @@ def _decided(found: dict[str, Counter[Rule]], ways: list[tuple[str, ...]]) -> Le
     """The rules of the endings that decide, without those that a shorter ending implies."""
     rules: dict[str, Rule] = {}
     kept: dict[tuple[str, ...], int] = {}
-    for ending in sorted(found, key=len):
+    for ending in sorted(_frequent(found), key=len):
         total = found[ending].total()
         lengths: Counter[int] = Counter()
         for (length, _), times in found[ending].items():
             lengths[length] += times
         [(length, times)] = lengths.most_common(1)
-        if total < _LEAST_FORMS or times < _LEAST_SHARE * total:
+        if times < _LEAST_SHARE * total:
             continue
         common = _common(
             {way: times for (its, way), times in found[ending].most_common(_MOST_WAYS) if its == length}, ways
@@ -91,7 +97,13 @@ def _decided(found: dict[str, Counter[Rule]], ways: list[tuple[str, ...]]) -> Le
         shorter = next((rules[ending[at:]] for at in range(1, len(ending)) if ending[at:] in rules), None)
         if rule != shorter:
             rules[ending] = rule
-    return {"ways": list(map(list, kept)), "rules": rules}
+    return {"ways": list(map(_BETWEEN.join, kept)), "rules": rules}
+
+
+def _frequent(found: dict[str, Counter[Rule]]) -> list[str]:
+    totals = {ending: times.total() for ending, times in found.items()}
+    often = [ending for ending in found if totals[ending] >= _LEAST_FORMS]
+    return sorted(often, key=lambda ending: (-totals[ending], ending))[:_MOST_FREQUENT]
 
 
 def _common(times: dict[int, int], ways: list[tuple[str, ...]]) -> tuple[str, ...]:
@@ -100,4 +112,4 @@ def _common(times: dict[int, int], ways: list[tuple[str, ...]]) -> tuple[str, ..
     for way, weight in times.items():
         weights.update(dict.fromkeys(ways[way], weight))
     least = _COMMON * sum(times.values())
-    return tuple(sorted(ending for ending, weight in weights.items() if weight >= least))
+    return tuple(sorted(ending for ending, weight in weights.most_common(_MOST_ENDINGS) if weight >= least))

@@ -12,8 +12,8 @@ from typing import Protocol
 from texts.words.folding import fold
 from texts.words.languages import LANGUAGES, Inflection, Language, chosen
 
-# Different words of all campaigns of a process; a word with its forms takes about 2 kB.
-_CACHED_WORDS = 20_000
+# Different words of all campaigns of a process; a word with its forms takes about 5 kB.
+_CACHED_WORDS = 4_000
 _CYRILLIC = re.compile("[\u0400-\u052f]")
 _LATIN = re.compile("[a-z\u00df-\u024f]")
 # Letters of Kazakh, Kyrgyz, Belarusian, Azerbaijani and others, which neither Russian nor Ukrainian or Turkish have.

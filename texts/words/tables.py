@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER_VARIABLE = "WORDS_DIR"
 DEFAULT_FOLDER = ROOT / ".run" / "words"
 # Raise it when the format or the way in which a table is built changes.
-FORMAT = 2
+FORMAT = 3
 SEVERAL = 1 << 31
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,11 @@
 """Words that have once been missed or confused, one by one. `test_hunspell_families` measures whole languages."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.support import ROOT
 from texts.words.forms import forms_of
 from texts.words.languages import UnknownLanguage
 
@@ -105,3 +109,9 @@ def test_word_itself_is_folded():
 def test_unknown_language_is_named():
     with pytest.raises(UnknownLanguage, match=r"“xx”.*ru, "):
         forms_of("дом", ["ru", "xx"])
+
+
+def test_process_that_compiles_no_keywords_loads_no_dictionaries():
+    code = "import sys, texts.words.forms; print(*{'pymorphy3', 'marisa_trie', 'simplemma'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
