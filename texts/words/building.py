@@ -1,8 +1,7 @@
 """Builds a word table from simplemma's dictionary: `python -m texts.words.building CODE FOLDER`.
 
 simplemma's dictionary gives the lemma of a form, but that lemma may have a lemma of its own. Forms with the same lemma
-of the lemma are a group. The dictionary is read three times as a stream instead of once into a dict, which would take
-425 MB for Polish.
+of the lemma are a group. The dictionary is read as a stream; as a dict, the Polish one would take 425 MB.
 """
 
 import json
@@ -12,6 +11,7 @@ import shutil
 import sys
 from array import array
 from collections.abc import Iterator
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,37 +25,52 @@ from texts.words.tables import SEVERAL
 
 
 class Dictionary:
-    """The shipped dictionary of a language, as a stream."""
+    """The shipped dictionary of a language: its folded forms, and for each the number of the lemma of its lemma."""
 
     def __init__(self, code: str) -> None:
         with lzma.open(DATA_FOLDER / f"{code}.plzma", "rb") as file:
-            self._data = file.read()
-        reverse, _, self._start = frontcode._read_header(self._data)
+            data = file.read()
+        reverse, _, start = frontcode._read_header(data)
         if reverse:
             raise ValueError(f"the dictionary of {code} has reversed keys, which this version cannot read")
-        lemmas = {lemma for _, _, lemma in self._records()}
+        lines = BytesIO()
+        numbers: dict[bytes, int] = {}
+        direct = array("I")
+        for _, form, lemma in frontcode._iter_records(data, start):
+            lines.write(fold(form.decode()).encode() + b"\n")
+            direct.append(numbers.setdefault(lemma, len(numbers)))
         # The lemmas of lemmas, where a lemma is in the dictionary itself.
-        self._again = {form: lemma for _, form, lemma in self._records() if form in lemmas}
-        self._missing = sorted(lemmas - self._again.keys())
+        again = array("I", range(len(numbers)))
+        found = set()
+        for at, (_, form, _) in enumerate(frontcode._iter_records(data, start)):
+            number = numbers.get(form)
+            if number is not None:
+                found.add(form)
+                again[number] = direct[at]
+        # Numbers without gaps.
+        dense = {number: at for at, number in enumerate(sorted(set(again)))}
+        again = array("I", map(dense.__getitem__, again))
+        self.lemmas = array("I", map(again.__getitem__, direct))
+        for lemma, number in numbers.items():
+            if lemma not in found:
+                lines.write(fold(lemma.decode()).encode() + b"\n")
+                self.lemmas.append(again[number])
+        self.count = len(dense)
+        # Less than half the memory of a list of texts.
+        self._lines = lines
 
-    def _records(self) -> Iterator[tuple[int, bytes, bytes]]:
-        return frontcode._iter_records(self._data, self._start)
-
-    def forms(self) -> Iterator[tuple[str, bytes]]:
-        """Each folded form with the lemma of its lemma. A form may come several times."""
-        again = self._again
-        for _, form, lemma in self._records():
-            yield fold(form.decode()), again.get(lemma, lemma)
-        for lemma in self._missing:
-            yield fold(lemma.decode()), lemma
+    def forms(self) -> Iterator[str]:
+        """All folded forms, in the order of `lemmas`. A form may come several times."""
+        self._lines.seek(0)
+        return (line[:-1].decode() for line in self._lines)
 
 
 def build(code: str, target: Path) -> None:
     """Write the table of a language into `target`, which appears only when it is complete."""
     dictionary = Dictionary(code)
-    trie = marisa_trie.Trie(form for form, _ in dictionary.forms())
-    groups, several, lemmas = _groups(dictionary, trie)
-    starts, members = _members(groups, several, lemmas)
+    trie = marisa_trie.Trie(dictionary.forms())
+    groups, several = _groups(dictionary, trie)
+    starts, members = _members(groups, several, dictionary.count)
     unfinished = target.with_name(f"{target.name}.{os.getpid()}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
@@ -64,19 +79,17 @@ def build(code: str, target: Path) -> None:
     for name, numbers in parts.items():
         (unfinished / f"{name}.bin").write_bytes(numbers.tobytes())
     words = (map(trie.restore_key, members[start:end]) for start, end in pairwise(starts))
-    endings = learn(words, lemmas)
+    endings = learn(words, dictionary.count)
     (unfinished / "endings.json").write_text(json.dumps(endings, ensure_ascii=False), "utf-8")
     unfinished.rename(target)
 
 
-def _groups(dictionary: Dictionary, trie: marisa_trie.Trie) -> tuple[array, array, int]:
-    """For each form its group or a reference into the second array, the second array, and the number of groups."""
-    numbers: dict[bytes, int] = {}
+def _groups(dictionary: Dictionary, trie: marisa_trie.Trie) -> tuple[array, array]:
+    """For each form its group or a reference into the second array, and the second array."""
     none = SEVERAL - 1
     groups = array("I", [none]) * len(trie)
     more: dict[int, list[int]] = {}
-    for form, lemma in dictionary.forms():
-        group = numbers.setdefault(lemma, len(numbers))
+    for form, group in zip(dictionary.forms(), dictionary.lemmas, strict=True):
         at = trie[form]
         if groups[at] == none:
             groups[at] = group
@@ -89,7 +102,7 @@ def _groups(dictionary: Dictionary, trie: marisa_trie.Trie) -> tuple[array, arra
     for at, known in more.items():
         groups[at] = SEVERAL + len(several)
         several.extend([len(known), *known])
-    return groups, several, len(numbers)
+    return groups, several
 
 
 def _members(groups: array, several: array, count: int) -> tuple[array, array]:
