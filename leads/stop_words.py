@@ -13,12 +13,13 @@ In doubt a message is a stop: to lose a lead by mistake costs less than to write
 """
 
 import re
-import unicodedata
 from itertools import dropwhile, takewhile
+
+from texts.words.folding import fold, unmix
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    return frozenset(fold(text).split())
 
 
 # Words that are a stop as a clause of their own.
@@ -164,19 +165,15 @@ _SIGNS = frozenset("🛑⛔🚫✋")
 _TOKEN = re.compile(r"[^\W_]+(?:['\-][^\W_]+)*|[.,!?;:…\n—–(]")
 _LETTER = re.compile(r"[^\W\d_]")
 _MARKS = frozenset(".,!?;:…\n—–(")
-_INVISIBLE = dict.fromkeys(map(ord, "\u0301\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0f"))
-_QUOTES = str.maketrans("’`´", "'''")
-# Latin letters that look like Cyrillic ones: "стoп" with a Latin o is a stop, too.
-_LOOKALIKES = str.maketrans("aceopxyktmh", "асеорхуктмн")
-_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 
 
 def is_stop_request(text: str) -> bool:
     """Whether the message is a stop by the rules in the module's docstring."""
-    plain = unicodedata.normalize("NFKC", text).translate(_INVISIBLE).casefold().translate(_QUOTES).strip()
+    plain = fold(text).strip()
     if not _LETTER.search(plain):
         return any(sign in _SIGNS for sign in plain)
-    tokens = [_unmask(token) for token in _TOKEN.findall(plain)]
+    # Letters that only look like those of the word's alphabet: "стoп" with a Latin o is a stop, too.
+    tokens = [unmix(token) for token in _TOKEN.findall(plain)]
     tokens = _beginning(tokens, _POLITE | _MARKS)
     return bool(tokens) and (_whole(tokens) or _clause(tokens, _STRONG) or any(map(_requests_stop, _clauses(tokens))))
 
@@ -220,7 +217,3 @@ def _clause(tokens: list[str], alone: frozenset[str]) -> bool:
 def _phrase(tokens: list[str]) -> bool:
     words = [token for token in tokens if token not in _MARKS]
     return any(words[: len(phrase)] == phrase for phrase in _PHRASES)
-
-
-def _unmask(token: str) -> str:
-    return token.translate(_LOOKALIKES) if _CYRILLIC.search(token) else token

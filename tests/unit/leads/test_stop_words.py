@@ -21,6 +21,8 @@ from leads.stop_words import is_stop_request
         "с\u200bтоп",
         "cтоп",  # with a Latin c
         "стoп",  # with a Latin o
+        "stοp",  # with a Greek o
+        "с\u0336т\u0336о\u0336п\u0336",  # struck out
         "ｓｔｏｐ",
         "cnjg",  # "стоп" on the wrong keyboard layout
         "stop please",
