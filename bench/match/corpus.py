@@ -12,9 +12,9 @@ LANGUAGES = ("ru", "en")
 # The share of tokens that never occurred before: typos, links, names.
 NEVER_SEEN = 0.03
 # So many words of each language occur in texts; nearly all have been met after some ten thousand messages.
-_VOCABULARY = 50_000
+_VOCABULARY = 100_000
 # Keywords are no function words: the most frequent words are left out. The rest is rarer than what people look for.
-_FIRST_RANK, _LAST_RANK = 20_000, _VOCABULARY - 1
+_FIRST_RANK, _LAST_RANK = 40_000, _VOCABULARY - 1
 _MARKS = [*[""] * 20, ",", ",", ".", "!", "?"]
 _LETTERS = {"ru": "абвгдежзиклмнопрстуфхцчшыэюя", "en": "abcdefghijklmnopqrstuvwxyz"}
 
