@@ -6,6 +6,7 @@ database (`selectors.campaigns_watching`). It therefore covers all watches, also
 keyword, a setting, a watch or a chat's id is changed. So it contains every change that was committed before.
 """
 
+import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from django.db.models import Q
 
 from parser.eligibility import TopicsRule, topic_taken
 from parser.keywords.compiling import Term, compile_known_terms
-from parser.keywords.explaining import TermMatch, explain
+from parser.keywords.explaining import TermMatch, matches_of
 from parser.keywords.index import KeywordIndex
 from parser.models import Keyword, WatchedChat
 from parser.selectors import Content, matching_contents
@@ -33,6 +34,8 @@ Place = tuple[UUID, int]
 # The topics of a forum that a watch reads.
 Topics = tuple[TopicsRule, frozenset[int]]
 
+
+log = logging.getLogger(__name__)
 
 # The most places of a keyword that a hit's reasons contain.
 _MOST_SPANS = 20
@@ -77,7 +80,7 @@ class Memory:
     def reasons(self, text: str, campaign_id: UUID, keywords: Collection[str]) -> list[Reason]:
         """Why the text matches these keywords of the campaign, in their order."""
         known = self.index.keywords(campaign_id)
-        explained = {match.term: match for match in explain(text, known).terms} if known else {}
+        explained = matches_of(text, known, keywords) if known else {}
         matches = (explained.get(keyword) or TermMatch(keyword, (), "") for keyword in keywords)
         return [Reason(term=match.term, spans=match.spans[:_MOST_SPANS], rule=match.rule) for match in matches]
 
@@ -170,9 +173,14 @@ def _index_update(index: KeywordIndex[UUID], campaign_ids: Collection[UUID]) -> 
         terms[campaign_id].append(Term(text, minus=kind == Keyword.Kind.MINUS))
     for campaign_id, found in terms.items():
         content = contents[campaign_id]
-        compiled = compile_known_terms(found, content.languages, ignore_diacritics=content.ignore_diacritics)
-        index.put(campaign_id, compiled)
         _indexed[campaign_id] = content
+        try:
+            compiled = compile_known_terms(found, content.languages, ignore_diacritics=content.ignore_diacritics)
+        except Exception:
+            # Messages of other campaigns must not fail because of these keywords.
+            log.exception("campaign %s keeps its former keywords in this process", campaign_id)
+            continue
+        index.put(campaign_id, compiled)
     for campaign_id in _indexed.keys() - contents.keys():
         index.remove(campaign_id)
         del _indexed[campaign_id]

@@ -7,8 +7,11 @@ import asyncio
 import logging
 from typing import NoReturn
 
+from django.db import Error as DatabaseFailure
+
 from bots.roles import PastPage, PastReader, past_reader
 from bots.worker.executor import in_db
+from bots.worker.leases import LeaseLost
 from bots.worker.reading import Reading
 from telegram.client import TelegramAccount
 from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
@@ -18,6 +21,8 @@ PACE_SECONDS = 2.0
 IDLE_SECONDS = 10.0
 # Seconds before an account goes on after Telegram has refused a page for now.
 PASSING_SECONDS = 60.0
+# Seconds before the next attempt after an unexpected error.
+FAILED_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +46,30 @@ class PastReading:
     async def _read(self, reader: PastReader) -> float:
         """Read a page, if one is wanted. Returns the seconds to wait before the next one."""
         bot_id = self._reading.reader.bot_id
-        page = await in_db(reader.next_page, bot_id=bot_id)
-        if page is None:
-            return IDLE_SECONDS
+        try:
+            page = await in_db(reader.next_page, bot_id=bot_id)
+            return IDLE_SECONDS if page is None else await self._read_page(reader, page)
+        except (TelegramError, LeaseLost, DatabaseFailure):
+            raise
+        except Exception:
+            # Nothing depends on older messages: live reading must go on.
+            log.exception("bot %s: reading older messages failed", bot_id)
+            return FAILED_SECONDS
+
+    async def _read_page(self, reader: PastReader, page: PastPage) -> float:
         try:
             found = await self._account.history_before(page.peer_id, before_id=page.before_id)
         except TelegramError as error:
             return await self._refused(reader, page, error)
-        await in_db(reader.page_read, bot_id=bot_id, page=page, found=found)
+        bot_id = self._reading.reader.bot_id
+        try:
+            await in_db(reader.page_read, bot_id=bot_id, page=page, found=found)
+        except (TelegramError, LeaseLost, DatabaseFailure):
+            raise
+        except Exception as error:
+            log.exception("bot %s: a page of older messages of %s could not be used", bot_id, page.peer_id)
+            reason = f"an unexpected error, {type(error).__name__}: report it to the developers"
+            await in_db(reader.page_refused, bot_id=bot_id, page=page, reason=reason)
         return PACE_SECONDS
 
     async def _refused(self, reader: PastReader, page: PastPage, error: TelegramError) -> float:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # The shortest text before a *: "a*" would match every tenth word.
 SHORTEST_PREFIX = 2
+# Words of a phrase. In a message of repeated words each of them costs time.
+MOST_WORDS = 30
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,8 @@ class _Compiler:
         if not edges:
             text = " ".join(word.text for word in words)
             raise KeywordError(f"“{text}” contains no word and no sign to look for", words[0].column)
+        if node > MOST_WORDS:
+            raise KeywordError(f"a phrase can have at most {MOST_WORDS} words", words[0].column)
         return Consecutive(tuple(sorted(edges, key=lambda edge: edge[:2])), node)
 
     def _edges(self, word: Word) -> tuple[list[Edge], int]:

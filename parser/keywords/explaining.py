@@ -1,7 +1,7 @@
 """Explains why a text matches a campaign's keywords or not, with the places in the text."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from parser.keywords.compiling import CompiledTerm, KeywordSet
@@ -81,6 +81,13 @@ def explain(text: str, keywords: KeywordSet) -> Explanation:
         elif not term.term.minus and (miss := _miss(term, present)) is not None:
             missed.append(miss)
     return Explanation(bool(found) and not minus, tuple(found), tuple(minus), tuple(missed))
+
+
+def matches_of(text: str, keywords: KeywordSet, terms: Collection[str]) -> dict[str, TermMatch]:
+    """Where and why these plus terms are found in the text. Looks at no others."""
+    present = _present(text, keywords)
+    wanted = [each for each in keywords.terms if each.term.text in terms and not each.term.minus]
+    return {each.term.text: _match(each, present) for each in wanted if each.plan.holds(present)}
 
 
 def _present(text: str, keywords: KeywordSet) -> Present:

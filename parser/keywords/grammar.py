@@ -22,6 +22,8 @@ from parser.keywords.syntax import AllOf, AnyOf, KeywordError, Near, Node, Not, 
 
 # The most words between the parts of a near operator: further apart, words have nothing to do with each other.
 MOST_BETWEEN = 20
+# Groups within groups. More of them nobody can read, and each costs a level of recursion.
+MOST_NESTED = 10
 # Signs with a meaning of their own. In front of them a backslash takes it away.
 SIGNS = frozenset('*~|"()-#@&\\')
 # What a sign after a backslash becomes: punctuation without a meaning.
@@ -41,6 +43,7 @@ _HINTS = {
 
 def parse(text: str) -> Node:
     """The meaning of a keyword. Raises KeywordError."""
+    _check_nesting(text)
     try:
         node = _Builder().transform(_grammar().parse(text))
     except UnexpectedInput as error:
@@ -88,13 +91,26 @@ def _readable(error: UnexpectedInput, text: str) -> KeywordError:
 def _unclosed(text: str) -> int:
     """The column of the last ( without a ), 0 if there is none."""
     opened: list[int] = []
-    plain = re.sub(r'\\\\.|"[^"]*"', lambda found: " " * len(found[0]), text)
-    for column, sign in enumerate(plain, start=1):
+    for column, sign in _parentheses(text):
         if sign == "(":
             opened.append(column)
-        elif sign == ")" and opened:
+        elif opened:
             opened.pop()
     return opened[-1] if opened else 0
+
+
+def _check_nesting(text: str) -> None:
+    depth = 0
+    for column, sign in _parentheses(text):
+        depth += 1 if sign == "(" else -1
+        if depth > MOST_NESTED:
+            raise KeywordError(f"groups can be nested at most {MOST_NESTED} deep", column)
+
+
+def _parentheses(text: str) -> list[tuple[int, str]]:
+    """The parentheses that are operators, with their columns."""
+    plain = re.sub(r'\\.|"[^"]*"', lambda found: " " * len(found[0]), text)
+    return [(column, sign) for column, sign in enumerate(plain, start=1) if sign in "()"]
 
 
 @v_args(inline=True)

@@ -92,9 +92,17 @@ def table(code: str) -> Table:
     known = _tables.get(code)
     if known is None:
         with _loading:
-            known = _tables.get(code) or Table(ensure(code))
+            known = _tables.get(code) or _opened(ensure(code))
             _tables[code] = known
     return known
+
+
+def _opened(target: Path) -> Table:
+    try:
+        return Table(target)
+    except (OSError, ValueError, RuntimeError, KeyError) as problem:
+        reason = f"The word table in {target} is damaged ({problem}): delete this folder, it is built again"
+        raise TableUnavailable(reason) from problem
 
 
 def folder() -> Path:

@@ -43,6 +43,8 @@ _JOINERS = {"-": "", ".": ".", "&": "&"}
 _NUMBER_JOINERS = {".": ".", ",": ".", "/": "/"}
 # Longer chains are no words.
 _MOST_JOINED = 6
+# Longer chains of digits and dots are no numbers.
+_LONGEST_NUMBER = 40
 _SUFFIXES = "%‰°+#"
 _AFTER_WORD = re.compile(r"(\+\+|#)(?!\w)")
 _AFTER_NUMBER = re.compile(r"([%‰°+])(?!\w)")
@@ -185,7 +187,7 @@ class _Reader:
         joiner = self._joiner(key, start)
         if not joiner:
             self._end_run()
-        elif joiner in _NUMBER_JOINERS and self.run[-1].numeric and key.isdigit():
+        elif joiner in _NUMBER_JOINERS and self.run[-1].numeric and key.isdigit() and self._is_number():
             last = self.run.pop()
             key = f"{last.key}{_NUMBER_JOINERS[joiner]}{key}"
             start, joiner = last.start, last.joiner
@@ -196,6 +198,10 @@ class _Reader:
         self.taken = after.end()
         self.run.append(_Piece(key + after[0], start, after.end(), joiner))
         self._end_run()
+
+    def _is_number(self) -> bool:
+        """Whether the last piece can still grow to a number, a date or an address."""
+        return len(self.run[-1].key) < _LONGEST_NUMBER
 
     def _joiner(self, key: str, start: int) -> str:
         """The character between this word and the run before it if it joins them; else an empty string."""

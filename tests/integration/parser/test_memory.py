@@ -168,3 +168,22 @@ def test_the_notes_of_changes_are_few_and_each_change_is_noticed(world: World):
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM parser_matchingchange")
         assert cursor.fetchone()[0] <= 102
+
+
+@pytest.mark.django_db
+def test_keywords_that_break_the_compiler_harm_no_other_campaign(world: World, monkeypatch: pytest.MonkeyPatch):
+    other = ledger.make_campaign()
+    Keyword.objects.create(campaign=other, text="coffee")
+    WatchedChat.objects.create(campaign=other, chat=world.chat, bot=world.parser)
+    assert hits(world, message(world), message(world, "coffee")) == ["tea", "coffee"]
+    real = memory.compile_known_terms
+
+    def breaks(terms: Any, *arguments: Any, **options: Any) -> Any:
+        if any(term.text == "bomb" for term in terms):
+            raise RecursionError
+        return real(terms, *arguments, **options)
+
+    monkeypatch.setattr(memory, "compile_known_terms", breaks)
+    Keyword.objects.create(campaign=world.campaign, text="bomb")
+    Keyword.objects.create(campaign=other, text="milk")
+    assert hits(world, message(world, "some milk"), message(world, "green tea")) == ["milk", "tea"]

@@ -23,6 +23,7 @@ class Asking:
         self.chat: Chat | None = None
         self.peer_id = self.before_id = 0
         self.wants = True
+        self.breaks = False
         self.texts: list[str] = []
         self.refused: list[str] = []
 
@@ -32,6 +33,8 @@ class Asking:
         return PastPage(self.purpose, self.chat.pk, self.peer_id, self.before_id)
 
     def page_read(self, *, bot_id: UUID, page: PastPage, found: OlderMessages) -> None:
+        if self.breaks:
+            raise RecursionError
         self.texts += [message.text for message in found.messages if message.text]
         self.before_id, self.wants = found.lowest_id, bool(found.lowest_id)
 
@@ -68,7 +71,7 @@ def test_a_chats_past_is_read_newest_first_while_live_messages_are_recorded(comp
     assert Cursor.objects.get(pk=cursor.pk).last_message_id > cursor.last_message_id
 
 
-def test_a_wait_and_a_refusal_leave_the_connection_alone(company: Company, asking: Asking) -> None:
+def test_a_wait_a_refusal_and_an_unforeseen_error_leave_the_connection_alone(company: Company, asking: Asking) -> None:
     square, row = company.make_chat("square")
     bot = company.make_bot("ears", row)
     company.run(company.start(), bot)
@@ -79,8 +82,12 @@ def test_a_wait_and_a_refusal_leave_the_connection_alone(company: Company, askin
     asking.peer_id, asking.chat = Cursor.objects.get(bot=bot, peer_id__lt=0).peer_id, row
     wait_until(lambda: not asking.wants, what="the past after the wait")
     assert asking.texts == ["hello"] and not asking.refused
+    peer_id = asking.peer_id
     asking.peer_id, asking.before_id, asking.wants = -1009999999999, 0, True
     wait_until(lambda: bool(asking.refused), what="the refusal")
+    asking.peer_id, asking.breaks, asking.wants = peer_id, True, True
+    wait_until(lambda: len(asking.refused) == 2, what="the end of the request that fails")
+    assert "RecursionError" in asking.refused[1]
     company.say(square, "still here")
     assert company.until_heard(bot, 2) == ["hello", "still here"]
     assert company.connections(bot) == 1

@@ -70,6 +70,8 @@ def test_what_a_keyword_says(text: str, expected: str):
         ("-курсы", 0, "says only what must not be in the message: add a word to look for"),
         ("a | -b", 0, "says only what must not be in the message: add a word to look for"),
         ("a\\", 2, "a \\ can only stand before another character"),
+        ("(" * 150 + "a" + ")" * 150, 11, "groups can be nested at most 10 deep"),
+        (r"\( (a", 4, "this ( has no closing )"),
     ],
 )
 def test_what_cannot_be_read(text: str, column: int, reason: str):
@@ -84,6 +86,8 @@ def test_what_cannot_be_read(text: str, column: int, reason: str):
         ("!!!", 1, "“!!!” contains no word and no sign to look for"),
         ("a | ?", 5, "“?” contains no word and no sign to look for"),
         ("a*", 1, "before a * there must be one word of at least 2 characters"),
+        ("a " * 31, 1, "a phrase can have at most 30 words"),
+        ("-".join("a" * 31), 1, "a phrase can have at most 30 words"),
         ("wi-fi*", 1, "before a * there must be one word of at least 2 characters"),
     ],
 )

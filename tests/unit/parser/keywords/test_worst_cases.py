@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from parser.keywords.compiling import Term, compile_terms
-from parser.keywords.explaining import explain
+from parser.keywords.explaining import explain, matches_of
 from parser.keywords.index import KeywordIndex
 
 _TIMES = 8
@@ -18,6 +18,7 @@ _CASES: dict[str, Callable[[int], tuple[Sequence[str], str]]] = {
     "near words": lambda size: (_NEAR, "spam a b " * 200 * size),
     "one long word": lambda size: (["ab*", "abab"], "ab" * 2_000 * size),
     "a run of signs": lambda size: (["🔥 ~2 🔥", "#tag"], "#tag@a.b-c_d/🔥" * 100 * size),
+    "a chain of numbers": lambda size: (["1.1", "1"], "1." * 1_000 * size),
     "a run of links": lambda size: (["a.com", "b"], "http://a.com/@b.c," * 100 * size),
     "a run of dots and hyphens": lambda size: (["a", "b c"], "a.b-c." * 500 * size),
     "invisible characters": lambda size: (["ab"], "a\u200b\u0301b" * 1_000 * size),
@@ -48,6 +49,19 @@ def test_matching_takes_linear_time(case: str):
 
     # Quadratic time would be 64 times as long. What is measured in microseconds differs by chance.
     assert cost(_TIMES) < 3 * _TIMES * cost(1) + 0.005
+
+
+def test_the_reasons_of_a_hit_cost_nothing_for_keywords_that_do_not_match():
+    others = [Term(f"spam ~3 word{number}") for number in range(2_000)]
+    text = "spam " * 300 + "needle"
+
+    def cost(terms: list[Term]) -> float:
+        keywords = compile_terms([*terms, Term("needle")], ["kk"])
+        return min(_seconds(lambda: matches_of(text, keywords, ["needle"])) for _ in range(3))
+
+    assert matches_of(text, compile_terms([Term("needle")], ["kk"]), ["needle"])["needle"].spans == ((1500, 1506),)
+    # With all of them explained it would be some thousand times as long.
+    assert cost(others) < 20 * cost([]) + 0.005
 
 
 def test_explaining_a_long_message_takes_linear_time():

@@ -87,3 +87,9 @@ def test_table_that_cannot_be_built_is_an_error_with_the_reason(own_folder, monk
     monkeypatch.setattr(tables.sys, "executable", "/bin/false")
     with pytest.raises(tables.TableUnavailable, match="Polish could not be built: exit code 1"):
         tables.table("pl")
+
+
+def test_damaged_table_is_an_error_that_says_what_to_do(own_folder):
+    (own_folder / "fr").mkdir(parents=True)
+    with pytest.raises(tables.TableUnavailable, match=r"fr is damaged .* delete this folder, it is built again"):
+        forms_of("maison", ["fr"])
