@@ -5,7 +5,7 @@ and golden texts that the person wrote.
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Func, Q, QuerySet, TextField, Value
 from django.db.models.functions import Lower
 
 from campaigns.identifiers import named
@@ -93,8 +93,16 @@ def _backtest_matches(person: Person) -> QuerySet[BacktestMatch]:
 
 def _golden_texts(person: Person) -> QuerySet[GoldenText]:
     """Golden texts by the person, also those that came into a golden set without their author: from a file, by hand."""
-    same = Hit.objects.filter(telegram_user_id__in=person.ids).values("text")
-    return GoldenText.objects.filter(Q(telegram_user_id__in=person.ids) | Q(text__in=same))
+    hits = _hits(person)
+    written = Q(text__in=hits.values(bare=_bare("text"))) | Q(text__in=hits.values(bare=_bare("edited_text")))
+    return GoldenText.objects.filter(Q(telegram_user_id__in=person.ids) | written)
+
+
+def _bare(field: str) -> Func:
+    """The text as a golden set keeps it: without white space around it."""
+    return Func(
+        F(field), Value(r"^\s+|\s+$"), Value(""), Value("g"), function="regexp_replace", output_field=TextField()
+    )
 
 
 def _senders(person: Person) -> set[str]:

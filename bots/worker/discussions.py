@@ -10,10 +10,19 @@ from bots.chats.joins import join_claim
 from bots.worker.executor import in_db
 from bots.worker.reading import Reading
 from telegram.client import TelegramAccount
-from telegram.errors import BotDead, PassingError, RetryAfter, TelegramError, TransientError
+from telegram.errors import (
+    BotDead,
+    BotFull,
+    BotRestricted,
+    PassingError,
+    RetryAfter,
+    TelegramError,
+    TransientError,
+)
 
 # Seconds between looks for a channel's group: it may be linked, exchanged or removed at any time.
 LOOK_SECONDS = 600.0
+_OF_THE_ACCOUNT = (BotDead, TransientError, RetryAfter, BotRestricted, BotFull)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +48,10 @@ class Discussions:
         return set(self._groups.values())
 
     async def look_after(self, account: TelegramAccount, channels: dict[UUID, int], *, may_join: bool) -> None:
-        """Enter the groups of these channels (marked ids by row). Raises BotDead, TransientError and RetryAfter."""
+        """Enter the groups of these channels (marked ids by row).
+
+        Raises errors that concern the whole account: BotDead, TransientError, RetryAfter, BotRestricted and BotFull.
+        """
         for chat_id, peer_id in channels.items():
             if time.monotonic() < self._not_before.get(chat_id, 0.0):
                 continue
@@ -47,7 +59,7 @@ class Discussions:
             try:
                 await self._enter(account, chat_id, peer_id, may_join=may_join)
             except TelegramError as error:
-                if isinstance(error, BotDead | TransientError | RetryAfter) and not isinstance(error, PassingError):
+                if isinstance(error, _OF_THE_ACCOUNT) and not isinstance(error, PassingError):
                     raise
                 log.info("bot %s does not read the comments of %s: %s", self._bot_id, peer_id, error.reason)
 

@@ -153,8 +153,8 @@ class Membership:
         may_join = may_join and not await in_db(is_restricted, bot_id=self._reader.bot_id) if self._channels else False
         try:
             await self._discussions.look_after(account, self._channels, may_join=may_join)
-        except RetryAfter as error:
-            await self._wait(error)
+        except (RetryAfter, BotRestricted, BotFull) as error:
+            await self._joins_nothing(error)
 
     async def _check_references(self, account: TelegramAccount, wanted: list[Chat]) -> bool:
         """Check changed references. Returns whether the set of wanted chats may have changed."""
@@ -245,16 +245,12 @@ class Membership:
 
         Raises errors that end the connection again: BotDead, and TransientError unless it is a PassingError.
         """
-        bot_id = self._reader.bot_id
-        if isinstance(error, RetryAfter):
-            await self._wait(error)
-        elif isinstance(error, BotRestricted):
-            await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
-        elif isinstance(error, BotFull):
-            self._no_entry_before = time.monotonic() + FULL_SECONDS
-            await in_db(incident_report, key=full_incident(bot_id), reason=full_report(bot_id, error))
+        if isinstance(error, RetryAfter | BotRestricted | BotFull):
+            await self._joins_nothing(error)
         elif isinstance(error, ReferenceLeadsElsewhere):
-            await in_db(chat_elsewhere, bot_id=bot_id, chat_id=chat.pk, error=error, reference=chat.reference)
+            await in_db(
+                chat_elsewhere, bot_id=self._reader.bot_id, chat_id=chat.pk, error=error, reference=chat.reference
+            )
             self.chats.pop(chat.pk, None)
             self._not_before[chat.pk] = time.monotonic() + REFUSED_SECONDS
             self._led_elsewhere.add(chat.pk)
@@ -263,6 +259,17 @@ class Membership:
         else:
             # The error concerns only this chat, as far as is known, so the account continues with the others.
             await self._refused(chat, str(error))
+
+    async def _joins_nothing(self, error: RetryAfter | BotRestricted | BotFull) -> None:
+        """Handle an error with which Telegram keeps the account from joining anything."""
+        bot_id = self._reader.bot_id
+        if isinstance(error, RetryAfter):
+            await self._wait(error)
+        elif isinstance(error, BotRestricted):
+            await in_db(bot_restrict, bot_id=bot_id, reason=error.reason)
+        else:
+            self._no_entry_before = time.monotonic() + FULL_SECONDS
+            await in_db(incident_report, key=full_incident(bot_id), reason=full_report(bot_id, error))
 
     async def _member_of(self, account: TelegramAccount, chat: Chat) -> ResolvedChat | None:
         """Join the chat if necessary and return it.

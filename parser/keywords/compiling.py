@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from parser.keywords.grammar import parse
@@ -25,7 +25,7 @@ from parser.keywords.plans import (
     prefix_of,
 )
 from parser.keywords.syntax import AllOf, AnyOf, KeywordError, Near, Node, Not, Phrase, Word
-from texts.words.folding import without_diacritics
+from texts.words.folding import fold, without_diacritics
 from texts.words.forms import forms_of
 from texts.words.languages import LANGUAGES, TableUnavailable
 from texts.words.tokens import Token, text_tokens
@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 # The shortest text before a *: "a*" would match every tenth word.
 SHORTEST_PREFIX = 2
+_UNITS = ("%", "‰", "°")
 # Words of a phrase. In a message of repeated words each of them costs time.
 MOST_WORDS = 30
 
@@ -100,12 +101,26 @@ def compile_terms(
     Raises KeywordError for a term that cannot be read or can never match.
     """
     compiler = _Compiler(lambda word: forms_of(word, languages), ignore_diacritics)
-    return _keyword_set([(term, compiler.plan(parse(term.text))) for term in terms], bare=ignore_diacritics)
+    return _keyword_set([(term, compiler.plan_of(term.text)) for term in terms], bare=ignore_diacritics)
 
 
 def check_term(text: str) -> None:
     """Raises KeywordError if the keyword cannot be read or can never match."""
-    _Compiler(lambda word: [word], ignore_diacritics=False).plan(parse(text))
+    _Compiler(lambda word: [word], ignore_diacritics=False).plan_of(text)
+
+
+def _contradicts(plan: Plan) -> bool:
+    """Whether the plan requires keys of which each is excluded, so that no message can match."""
+    match plan:
+        case Every(parts):
+            excluded = frozenset[str]().union(
+                *(keys_of(part.part) for part in parts if isinstance(part, Without) and is_single(part.part))
+            )
+            required = needs(Every(tuple(part for part in parts if not isinstance(part, Without))), Counter())
+            return any(need.keys <= excluded for need in required) or any(map(_contradicts, parts))
+        case Either(parts):
+            return all(map(_contradicts, parts))
+    return False
 
 
 def compile_known_terms(
@@ -120,7 +135,7 @@ def compile_known_terms(
     plans = []
     for term in terms:
         try:
-            plans.append((term, compiler.plan(parse(term.text))))
+            plans.append((term, compiler.plan_of(term.text)))
         except KeywordError:
             continue
     return _keyword_set(plans, bare=ignore_diacritics)
@@ -176,9 +191,26 @@ def _entries(compiled: Sequence[CompiledTerm]) -> dict[str, Entry]:
 def _with_space(token: Token) -> Iterator[Token]:
     """The token, and for `50%` also the number and the sign of "50 %"."""
     yield token
-    if token.key[-1] in "%‰°" and len(token.key) > 1:
+    if token.key[-1] in _UNITS and len(token.key) > 1:
         yield token._replace(key=token.key[:-1], end=token.end - 1)
         yield token._replace(key=token.key[-1], start=token.end - 1)
+
+
+def _whole(meant: Sequence[Token]) -> list[str]:
+    """The keys of the tokens, or only that of the token that spans all of them: wifi for `wi-fi`."""
+    last = max((token.next for token in meant), default=0)
+    spanning = [token.key for token in meant if token.at == 0 and token.next == last]
+    return spanning[:1] or [token.key for token in meant]
+
+
+def _joined_units(words: Sequence[Word]) -> Iterator[Word]:
+    """The words, with a number and a sign after it as one: `50 %` means the same as `50%`."""
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if left and word.text[-1:].isdigit() and left[0].text in _UNITS and left[0].kind == word.kind == "form":
+            word = replace(word, text=word.text + left.pop(0).text)
+        yield word
 
 
 class _Compiler:
@@ -188,6 +220,13 @@ class _Compiler:
         self._forms = forms
         self._ignore_diacritics = ignore_diacritics
         self._atoms: dict[tuple[str, str], Atom] = {}
+
+    def plan_of(self, text: str) -> Plan:
+        """The plan of a keyword. Raises KeywordError."""
+        plan = self.plan(parse(text))
+        if _contradicts(plan):
+            raise KeywordError("never matches: it excludes what it looks for")
+        return plan
 
     def plan(self, node: Node) -> Plan:
         match node:
@@ -210,7 +249,7 @@ class _Compiler:
     def _consecutive(self, words: Sequence[Word]) -> Consecutive:
         edges: list[Edge] = []
         node = 0
-        for word in words:
+        for word in _joined_units(words):
             more, length = self._edges(word)
             edges += [Edge(start + node, end + node, atom) for start, end, atom in more]
             node += length
@@ -224,8 +263,11 @@ class _Compiler:
     def _edges(self, word: Word) -> tuple[list[Edge], int]:
         """The tokens of a word as edges from 0 to the returned number of nodes."""
         meant = [part for token in text_tokens(word.text) if token.meant for part in _with_space(token)]
+        if any("/" in word.text[token.start : token.end] and "/" not in token.key for token in meant):
+            reason = f"a link finds all links to its host: write only the host, {meant[0].key}"
+            raise KeywordError(reason, word.column)
         if word.kind == "prefix":
-            return self._prefix(word, [token.key for token in meant])
+            return self._prefix(word, _whole(meant))
         begins = sorted({token.start for token in meant})
         # Where a token ends, the next one begins.
         node_after = {token.end: sum(begin < token.end for begin in begins) for token in meant}
@@ -239,9 +281,12 @@ class _Compiler:
         if len(keys) != 1 or len(keys[0]) < SHORTEST_PREFIX:
             reason = f"before a * there must be one word of at least {SHORTEST_PREFIX} characters"
             raise KeywordError(reason, word.column)
-        key = keys[0]
-        made = prefix_key(bare_key(without_diacritics(key)) if self._ignore_diacritics else key)
-        return [Edge(0, 1, Atom(frozenset([made]), f"{word.text}*", "prefix"))], 1
+        # Of "5ком*" all letters have look-alikes, of "5комнатная" they have not.
+        spellings = {keys[0], *([fold(word.text)] if keys[0][0].isdigit() else [])}
+        if self._ignore_diacritics:
+            spellings = {bare_key(without_diacritics(spelling)) for spelling in spellings}
+        made = frozenset(map(prefix_key, spellings))
+        return [Edge(0, 1, Atom(made, f"{word.text}*", "prefix"))], 1
 
     def _atom(self, keys: frozenset[str], word: Word) -> Atom:
         spelled = " ".join(sorted(keys))

@@ -57,11 +57,11 @@ def parse(text: str) -> Node:
 
 
 def escape(text: str) -> str:
-    """A keyword that finds the words of this text, whatever signs are in it.
+    """A keyword that finds this part of a message, whatever signs are in it.
 
-    A sign inside a word keeps its place: `c#` and `wi-fi` have no operators.
+    Hashtags and names keep their meaning, and so does a sign inside a word, as in `c#` and `wi-fi`.
     """
-    return re.sub(r"(?<![^\s])[-#@]+(?=\S)|[*~|\"()\\\\]|(?<!\S)&(?!\S)", _with_backslashes, text)
+    return re.sub(r"(?<![^\s])-+(?=\S)|[*~|\"()\\\\]|(?<!\S)&(?!\S)", _with_backslashes, text)
 
 
 def _with_backslashes(found: re.Match[str]) -> str:

@@ -98,7 +98,8 @@ class Consecutive:
                     ways[end][place.next].add(place)
                     continue
                 for way in before.get(place.at, ()):
-                    if way.end <= place.start:
+                    # Offsets order signs, which take no position. Words of one character, such as ½, have equal ones.
+                    if place.next > place.at or way.end <= place.start:
                         ways[end][place.next].add(Place(way.at, place.next, way.start, place.end))
         return sorted(place for places in ways[self.last].values() for place in places)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from campaigns.models import Campaign
+from campaigns.policy.locks import erasures_lock_shared
 from messaging.database.locks import rows_lock
 from messaging.wire import unstorable
 from panelkit.errors import NotPossible
@@ -82,8 +83,11 @@ def golden_texts_add(
     return AddedTexts(len(new), len(changed))
 
 
+@transaction.atomic
 def golden_texts_add_judged(*, campaign_id: UUID, by: str) -> AddedTexts:
     """Add the texts of the newest judged hits, as many as fit: good ones are wanted. Texts that are there stay."""
+    # Otherwise the text of a person who is erased at this moment would come back.
+    erasures_lock_shared()
     room = MOST_GOLDEN_TEXTS - GoldenText.objects.filter(campaign_id=campaign_id).count()
     there = GoldenText.objects.filter(campaign_id=campaign_id).values("text")
     judged = Verdict.objects.filter(hit__campaign_id=campaign_id).exclude(hit__text__in=there).order_by("-at")

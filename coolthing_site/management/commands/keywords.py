@@ -16,6 +16,7 @@ from parser.lab.trying import compiled, stored_settings
 from parser.models import Hit
 from texts import decoding
 from texts.wording import counted
+from texts.words.languages import UnknownLanguage, chosen
 
 
 class Command(BaseCommand):
@@ -79,6 +80,10 @@ class Command(BaseCommand):
             campaign = _campaign(options["campaign"])
             return compiled(keyword_list(campaign_id=campaign.pk), stored_settings(campaign_id=campaign.pk))
         languages = [code.strip() for code in options["language"].split(",") if code.strip()]
+        try:
+            chosen(languages)
+        except UnknownLanguage as problem:
+            raise CommandError(str(problem)) from None
         return _compile(options["terms"], languages)
 
 

@@ -113,3 +113,10 @@ def test_a_hit_keeps_its_reasons_with_their_places(campaign: Campaign):
         ("репетитор", ["репетитора"]),
         ("английский ~2 ребенок", ["английскому", "ребёнка"]),
     ]
+
+
+def test_a_language_that_does_not_exist_is_named(tmp_path: Path):
+    terms = tmp_path / "terms.txt"
+    terms.write_text("кофе")
+    with pytest.raises(CommandError, match="There is no language “xx”"):
+        call_command("keywords", "try", "--terms", str(terms), "--language", "xx")

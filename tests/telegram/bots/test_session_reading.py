@@ -17,6 +17,7 @@ from parser.roles import ParserHandler
 from privacy.person import Person
 from sandbox.world.actions import discussions, membership, message_changes, sending, topics
 from sandbox.world.actions.authors import describe
+from sandbox.world.faults import Fault
 from telegram.types import is_supergroup
 from tests.integration import ledger
 from tests.integration.leads_world import permit
@@ -284,6 +285,24 @@ def test_the_comments_on_a_watched_channels_posts_are_read(company: Company):
     company.until_heard(bot, 4)
     heard = {message.text: message.thread_id for _, message in company.role.heard if message.peer_id == group.id}
     assert heard == {"A post": None, "A comment": post, "Another": post}
+
+
+def test_an_account_that_may_join_no_discussion_group_is_restricted(company: Company):
+    world, pavel, call = company.world, company.pavel.id, company.sandbox.call
+    channel = call(lambda: world.add_chat(kind="channel", title="News", username="the_news", owner=pavel))
+    group = call(lambda: world.add_chat(kind="supergroup", title="Talk", owner=pavel))
+    bot = company.make_bot("ears", Chat.objects.create(key="news", reference="@the_news", label=""))
+    runtime = company.start()
+    [task] = company.run(runtime, bot)
+    company.online(bot)
+    wait_until(Cursor.objects.filter(bot=bot, peer_id=channel.id).exists, what="the account reads the channel")
+    runtime.sessions[bot.pk].stop()
+    task.join(60)
+    call(discussions.discussion_set, world, channel.id, group.id)
+    company.sandbox.faults.plan(Fault(kind="PEER_FLOOD", method="channels.joinChannel"))
+    company.run(runtime, bot)
+    wait_until(lambda: company.state(bot) == ("restricted", "PEER_FLOOD"), what="the restriction")
+    assert not Cursor.objects.filter(bot=bot, peer_id=group.id).exists()
 
 
 def test_who_was_erased_and_writes_again_keeps_nobody_else_waiting(company: Company):

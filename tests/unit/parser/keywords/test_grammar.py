@@ -88,7 +88,11 @@ def test_what_cannot_be_read(text: str, column: int, reason: str):
         ("a*", 1, "before a * there must be one word of at least 2 characters"),
         ("a " * 31, 1, "a phrase can have at most 30 words"),
         ("-".join("a" * 31), 1, "a phrase can have at most 30 words"),
-        ("wi-fi*", 1, "before a * there must be one word of at least 2 characters"),
+        ("два слова;слово*", 5, "before a * there must be one word of at least 2 characters"),
+        ("https://t.me/chat", 1, "a link finds all links to its host: write only the host, t.me"),
+        ("мастер -мастер", 0, "never matches: it excludes what it looks for"),
+        ("мастер -(мастер | ремонт)", 0, "never matches: it excludes what it looks for"),
+        ("(кофе | чай) ремонт -ремонт", 0, "never matches: it excludes what it looks for"),
     ],
 )
 def test_what_can_never_match_says_so(text: str, column: int, reason: str):
@@ -114,5 +118,6 @@ def test_a_sign_inside_a_word_needs_no_escape(text: str):
 
 def test_an_escaped_text_is_found_where_its_words_are():
     index: KeywordIndex[int] = KeywordIndex()
-    index.put(1, compile_terms([Term(escape("ремонт (срочно) @coffee"))]))
-    assert index.match("Ремонта, срочно: coffee", {1})
+    index.put(1, compile_terms([Term(escape("ремонт (срочно) @coffee -30%"))], ["ru"]))
+    assert index.match("Ремонта, срочно: @coffee -30%", {1})
+    assert not index.match("Ремонта, срочно: coffee -30%", {1})

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parser.keywords.compiling import Term, compile_terms
+from parser.keywords.compiling import Term, compile_known_terms
 from parser.keywords.explaining import explain
 from parser.keywords.index import KeywordIndex
 from tests.unit.parser.keywords.naive import matching
@@ -46,12 +46,12 @@ _terms = st.lists(st.builds(Term, _keywords(), st.booleans()), max_size=4, uniqu
 def test_the_index_and_the_explanation_agree_with_the_plainest_evaluation(text: str, campaigns: list[list[Term]]):
     index: KeywordIndex[int] = KeywordIndex()
     for number, terms in enumerate(campaigns):
-        index.put(number, compile_terms(terms, LANGUAGES))
+        index.put(number, compile_known_terms(terms, LANGUAGES))
     expected = {number: matching(text, terms, LANGUAGES) for number, terms in enumerate(campaigns)}
     expected = {number: found for number, found in expected.items() if found}
     assert index.match(text, range(len(campaigns))) == expected
     for number, terms in enumerate(campaigns):
-        explanation = explain(text, compile_terms(terms, LANGUAGES))
+        explanation = explain(text, compile_known_terms(terms, LANGUAGES))
         assert explanation.hit == (number in expected)
         if explanation.hit:
             assert tuple(match.term for match in explanation.terms) == expected[number]
