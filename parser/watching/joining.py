@@ -43,15 +43,17 @@ class _Watched:
         # chat → the campaigns that watch it, in the order in which operators added the chats.
         self.campaigns: dict[UUID, dict[UUID, list[UUID]]] = defaultdict(dict)
         self.inside: dict[UUID, set[UUID]] = defaultdict(set)
-        # chat → when the account last asked to join it, within a day.
+        # chat → when the account last asked to join it, within a day; only for accounts that have chats to join.
         self.asked: dict[UUID, dict[UUID, datetime]] = defaultdict(dict)
         for bot_id, chat_id, campaign_id in watches_given(bot_ids):
             self.campaigns[bot_id].setdefault(chat_id, []).append(campaign_id)
         for bot_id, chat_id in Presence.objects.filter(bot_id__in=bot_ids).values_list("bot_id", "chat_id"):
             self.inside[bot_id].add(chat_id)
-        requests = JoinRequest.objects.filter(bot_id__in=bot_ids, at__gt=database_clock() - DAY)
-        for bot_id, chat_id, at in requests.values_list("bot_id", "chat_id", "at"):
-            self.asked[bot_id][chat_id] = at
+        # Most accounts are in all their chats, and each asks every few seconds.
+        if joining := [bot_id for bot_id in bot_ids if self.campaigns[bot_id].keys() - self.inside[bot_id]]:
+            requests = JoinRequest.objects.filter(bot_id__in=joining, at__gt=database_clock() - DAY)
+            for bot_id, chat_id, at in requests.values_list("bot_id", "chat_id", "at"):
+                self.asked[bot_id][chat_id] = at
 
     def to_join(self, bot_id: UUID) -> list[UUID]:
         chats = self.campaigns[bot_id]
