@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.admin import StackedInline
 from unfold.contrib.filters.admin import RelatedDropdownFilter
@@ -37,7 +38,11 @@ class MatchingSettingsForm(SuitableForm):
         campaign = given.get("campaign") or getattr(self.instance, "campaign", None)
         if not self.errors and campaign is not None and not campaign._state.adding:
             chosen = {name: given[name] for name in ("languages", "ignore_diacritics")}
-            ask_about_settings(MatchingSettings(campaign=campaign, **chosen), self.data)
+            try:
+                ask_about_settings(MatchingSettings(campaign=campaign, **chosen), self.data)
+            except ValidationError as question:
+                # At a field: on the campaign's page nothing shows the errors of the form as a whole.
+                self.add_error("languages", question)
         return given
 
 

@@ -25,12 +25,13 @@ MOST_BETWEEN = 20
 # Groups within groups. More of them nobody can read, and each costs a level of recursion.
 MOST_NESTED = 10
 # Signs with a meaning of their own. In front of them a backslash takes it away.
-SIGNS = frozenset('*~|"()-#@&\\')
+SIGNS = frozenset('*~|"«»“”„()-#@&\\')
 # What a sign after a backslash becomes: punctuation without a meaning.
 _NEUTRAL = ";"
 _ESCAPED = re.compile(r"\\(.)")
 _HINTS = {
-    '"': "this quotation mark has no closing one",
+    **dict.fromkeys('"«“„', "this quotation mark has no closing one"),
+    **dict.fromkeys("»”", "this quotation mark has no opening one"),
     ")": "this ) has no opening (",
     "*": "a * can only stand at the end of a word, as in авто*",
     "~": "a ~ needs a word or a group on both sides, as in ремонт ~3 ванная",
@@ -61,7 +62,7 @@ def escape(text: str) -> str:
 
     Hashtags and names keep their meaning, and so does a sign inside a word, as in `c#` and `wi-fi`.
     """
-    return re.sub(r"(?<![^\s])-+(?=\S)|[*~|\"()\\\\]|(?<!\S)&(?!\S)", _with_backslashes, text)
+    return re.sub(r"(?<![^\s])-+(?=\S)|[*~|\"«»“”„()\\\\]|(?<!\S)&(?!\S)", _with_backslashes, text)
 
 
 def _with_backslashes(found: re.Match[str]) -> str:
@@ -109,7 +110,7 @@ def _check_nesting(text: str) -> None:
 
 def _parentheses(text: str) -> list[tuple[int, str]]:
     """The parentheses that are operators, with their columns."""
-    plain = re.sub(r'\\.|"[^"]*"', lambda found: " " * len(found[0]), text)
+    plain = re.sub(r'\\.|"[^"]*"|«[^»]*»|“[^”]*”|„[^“”]*[“”]', lambda found: " " * len(found[0]), text)
     return [(column, sign) for column, sign in enumerate(plain, start=1) if sign in "()"]
 
 

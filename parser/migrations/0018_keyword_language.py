@@ -7,7 +7,7 @@ from django.db import migrations, models
 import parser.keywords.checks
 
 # The signs that are operators from now on, where they are operators: `c#` and `wi-fi` stay as they are.
-_OPERATORS = re.compile(r'(?<!\S)[-#@]+(?=\S)|[*~|"()\\]|(?<!\S)&(?!\S)')
+_OPERATORS = re.compile(r'(?<!\S)[-#@]+(?=\S)|[*~|"«»“”„()\\]|(?<!\S)&(?!\S)')
 
 
 def escape(apps, schema_editor):

@@ -9,7 +9,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || isTyping(event.target)) return;
-    const button = document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+    // By the key's place as well: with a Russian keyboard layout the key S types ы.
+    const typed = event.code.startsWith("Key") ? event.code.slice(3) : event.key;
+    const button = document.querySelector(`[data-key="${CSS.escape(typed.toLowerCase())}"]`);
     if (!button || leaving) return;
     event.preventDefault();
     if (button.form && !button.form.checkValidity()) {

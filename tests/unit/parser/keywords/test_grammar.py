@@ -34,6 +34,7 @@ def shape(text: str) -> str:
         ("мастер", "мастер"),
         ("ремонт квартир", "ремонт квартир"),
         ('"мастер маникюра" срочно', "exact:мастер exact:маникюра срочно"),
+        ("«мастер» и “мастера”", "exact:мастер и exact:мастера"),
         ("авто*", "prefix:авто"),
         ("ремонт ~3 ванная комната", "near(ремонт, ванная комната; (3,))"),
         ("a ~2 b ~0 c", "near(a, b, c; (2, 0))"),
@@ -69,6 +70,7 @@ def test_what_a_keyword_says(text: str, expected: str):
         ("a |", 3, "a | needs a word or a group on both sides"),
         ("-курсы", 0, "says only what must not be in the message: add a word to look for"),
         ("a | -b", 0, "says only what must not be in the message: add a word to look for"),
+        ("«a", 1, "this quotation mark has no closing one"),
         ("a\\", 2, "a \\ can only stand before another character"),
         ("(" * 150 + "a" + ")" * 150, 11, "groups can be nested at most 10 deep"),
         (r"\( (a", 4, "this ( has no closing )"),
@@ -103,7 +105,19 @@ def test_what_can_never_match_says_so(text: str, column: int, reason: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["скидка (срочно)", "-30%", "#ипотека", "@coffee", "a*b", 'ремонт "под ключ"', "a | b", "~5", "и & вы", "a\\b"],
+    [
+        "скидка (срочно)",
+        "«кофе» “чай”",
+        "-30%",
+        "#ипотека",
+        "@coffee",
+        "a*b",
+        'ремонт "под ключ"',
+        "a | b",
+        "~5",
+        "и & вы",
+        "a\\b",
+    ],
 )
 def test_an_escaped_text_has_no_operators(text: str):
     node = parse(escape(text))
