@@ -5,7 +5,7 @@ from django.db import transaction
 
 from bots.deliveries.claiming import claim
 from bots.deliveries.outcomes import recipient_identified
-from bots.models import Delivery
+from bots.models import Delivery, Presence
 from bots.worker.executor import in_db
 from campaigns.models import Suppression
 from campaigns.policy.locks import suppressions_lock_shared
@@ -144,6 +144,9 @@ def test_a_lead_known_by_username_who_turns_out_to_be_suppressed_is_opted_out(wo
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_that_meets_several_suppressed_names_never_waits_in_a_circle_with_a_claim():
     world = make_world()
+    for manager in world.managers:
+        # Who has no username is written to by an account in the chat.
+        Presence.objects.create(bot=manager, chat=world.chat, peer_id=world.chat.telegram_id or 0)
     events = []
     for user_id, name in ((501, "first"), (502, "second")):
         world.receive(telegram_user_id=user_id, username="")

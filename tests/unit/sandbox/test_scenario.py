@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import Stemmer
 import yaml
 
 from sandbox.scenario import Scenario, ScenarioError
 from sandbox.world.world import World
 from tests.support import ROOT
+from texts.words.forms import forms_of
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -185,21 +185,27 @@ def test_the_seed_files_script_is_short_cast_and_permitted(demo: Scenario, seed:
     assert all(set(script["cast"].values()) <= members[target] for target in script["targets"])
 
 
-def stems(text: str) -> list[str]:
-    """The words of a text, cut down to their stems by the stemmer of their alphabet."""
-    words = "".join(letter if letter.isalnum() else " " for letter in text.lower()).split()
-    languages = {True: Stemmer.Stemmer("english"), False: Stemmer.Stemmer("russian")}
-    return [languages[word.isascii()].stemWord(word) for word in words]
+def words_of(text: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in text.lower().replace("ё", "е")).split()
 
 
 def has(text: str, keywords: Iterable[str], *, together: bool) -> bool:
-    words = stems(text)
+    """Whether the words of a keyword are in the text in any of their forms: as a phrase, or in any order."""
+    words = words_of(text)
     for keyword in keywords:
-        wanted = stems(keyword)
-        runs = [words[start : start + len(wanted)] for start in range(len(words))]
-        if wanted in runs if together else set(wanted) <= set(words):
+        wanted = [forms_of(word, ["ru", "en"]) for word in words_of(keyword)]
+        runs = [words[start : start + len(wanted)] for start in range(len(words) - len(wanted) + 1)]
+        if together:
+            found = any(all(map(is_form, run, wanted)) for run in runs)
+        else:
+            found = all(not forms.isdisjoint(words) for forms in wanted)
+        if found:
             return True
     return False
+
+
+def is_form(word: str, forms: frozenset[str]) -> bool:
+    return word in forms
 
 
 def spelled_out(text: str, keywords: Iterable[str]) -> bool:
