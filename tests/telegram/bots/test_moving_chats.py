@@ -1,4 +1,4 @@
-"""An operator moves chats to another account while people write: each message is one hit, whoever reads it."""
+"""An operator moves chats to another account while people write: each message is one hit, whichever account reads."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence

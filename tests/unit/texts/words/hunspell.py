@@ -15,7 +15,7 @@ from texts.words.folding import fold
 
 FOLDER = Path("/usr/share/hunspell")
 FILES = {"ru": "ru_RU", "uk": "uk_UA", "de": "de_DE", "es": "es_ES", "fr": "fr", "pl": "pl_PL"}
-# Flags of what is no word of its own.
+# Flags of entries that are not words by themselves.
 _NO_WORDS = ("ONLYINCOMPOUND", "FORBIDDENWORD", "CIRCUMFIX", "NEEDAFFIX")
 
 
